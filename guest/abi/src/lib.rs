@@ -1,0 +1,135 @@
+//! The contract between wasmpool's workers and the modules they run.
+//!
+//! Both sides compile this crate, so that a name or a number stands in one place. It owns the names of imports
+//! and exports, the codes that cross the boundary, and the layout of the task section. It knows nothing of
+//! serialization libraries, engines or processes, and it needs neither `std` nor an allocator.
+//!
+//! # The pull loop
+//!
+//! The host enters a task once for a whole block of calls. The guest then asks for inputs and hands back results:
+//!
+//! ```text
+//! host                                   guest
+//! ----                                   -----
+//! task entry(codec)  ─────────────────►
+//!                    ◄─────────────────  next(buffer, capacity)
+//! length of input 0, copied if it fits ►
+//!                    ◄─────────────────  fetch(buffer)          only if it did not fit
+//!                                        decode, run, encode
+//!                    ◄─────────────────  done(kind, bytes, length)
+//!                    ◄─────────────────  next(buffer, capacity)
+//! NO_MORE_CALLS      ─────────────────►
+//!                    ◄─────────────────  return
+//! ```
+//!
+//! `next` and `done` alternate. A guest that breaks the order traps, and the call that was running is charged.
+#![no_std]
+
+pub mod section;
+
+/// Version of this contract; a module built for another one is refused when it is loaded.
+pub const VERSION: u8 = 1;
+
+/// Name of the module from which guests import the functions of the pull loop.
+pub const IMPORT_MODULE: &str = "wasmpool";
+
+/// `next(buffer: i32, capacity: i32) -> i64`: starts the next call.
+///
+/// Returns the length of its input in bytes, or [`NO_MORE_CALLS`]. The input is copied to `buffer` when it is not
+/// longer than `capacity`; otherwise the guest makes room and calls [`IMPORT_FETCH`].
+pub const IMPORT_NEXT: &str = "next";
+
+/// `fetch(buffer: i32)`: copies the input of the running call, whole, to `buffer`.
+pub const IMPORT_FETCH: &str = "fetch";
+
+/// `done(kind: i32, bytes: i32, length: i32)`: ends the running call; `kind` is a [`Done`].
+pub const IMPORT_DONE: &str = "done";
+
+/// `panicked(message: i32, length: i32)`: tells why the trap that follows will happen. Allowed at any time.
+pub const IMPORT_PANICKED: &str = "panicked";
+
+/// What [`IMPORT_NEXT`] returns when the block is over.
+pub const NO_MORE_CALLS: i64 = -1;
+
+/// Prefix of the pull-loop entry of a task, `fn(codec: i32)`: `wasmpool:task:cube`.
+pub const TASK_EXPORT_PREFIX: &str = "wasmpool:task:";
+
+/// Prefix of the plain export of a task all of whose parameters and results are numbers: `wasmpool:numeric:cube`.
+///
+/// It takes and returns the numbers themselves, so that the batch driver can call it.
+pub const NUMERIC_EXPORT_PREFIX: &str = "wasmpool:numeric:";
+
+/// Called once per instance before anything else, when a module exports it.
+pub const INITIALIZE_EXPORT: &str = "_initialize";
+
+/// Called after a block of numeric calls, when a module exports it: writes out what the guest's `stdout` buffers.
+pub const FLUSH_EXPORT: &str = "wasmpool:flush";
+
+/// Name of the custom section that lists a module's tasks, one record after the other (see [`section`]).
+pub const TASK_SECTION: &str = "wasmpool.tasks";
+
+/// How inputs and results of an SDK task are written.
+///
+/// In either, an input is one array with the task's arguments in order, also when there is just one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Codec {
+    /// JSON text, one value.
+    Json = 0,
+    /// MessagePack, structures as maps with field names.
+    MessagePack = 1,
+}
+
+impl Codec {
+    /// The codec with this code, if there is one.
+    #[must_use]
+    pub const fn from_code(code: i32) -> Option<Self> {
+        match code {
+            0 => Some(Self::Json),
+            1 => Some(Self::MessagePack),
+            _ => None,
+        }
+    }
+}
+
+/// How a call of an SDK task ended, as the guest reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Done {
+    /// The task returned; the bytes are its result in the block's codec (none for a task without a result).
+    Returned = 0,
+    /// The task returned `Err`; the bytes are the error's text in UTF-8.
+    Failed = 1,
+    /// The input could not be decoded into the task's parameters; the bytes say why, in UTF-8.
+    Refused = 2,
+}
+
+impl Done {
+    /// The kind with this code, if there is one.
+    #[must_use]
+    pub const fn from_code(code: i32) -> Option<Self> {
+        match code {
+            0 => Some(Self::Returned),
+            1 => Some(Self::Failed),
+            2 => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_read_back_as_what_they_were_written_from() {
+        for codec in [Codec::Json, Codec::MessagePack] {
+            assert_eq!(Codec::from_code(codec as i32), Some(codec));
+        }
+        for done in [Done::Returned, Done::Failed, Done::Refused] {
+            assert_eq!(Done::from_code(done as i32), Some(done));
+        }
+        assert_eq!(Codec::from_code(2), None);
+        assert_eq!(Done::from_code(-1), None);
+    }
+}
