@@ -1,1 +1,4 @@
 //! Skeleton.
+
+#[cfg_attr(not(test), allow(dead_code))]
+mod sandbox;

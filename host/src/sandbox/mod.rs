@@ -1,0 +1,3 @@
+//! The sandbox.
+pub(crate) mod driver;
+pub(crate) mod engine;
