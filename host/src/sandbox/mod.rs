@@ -1,3 +1,24 @@
-//! The sandbox.
+//! The sandbox: everything that is wasmtime.
+//!
+//! ```text
+//!  supervisor                    compiler process                 worker
+//!  ──────────                    ────────────────                 ──────
+//!  catalog ── outline            compile ── catalog, driver       wasi ── memory
+//!  (original bytes)                 │                               │
+//!                                 engine::compiler_engine         engine::worker_engine
+//! ```
+//!
+//! [`engine`] holds all settings. [`outline`] and [`catalog`] say what a module declares and what that means as
+//! tasks. [`driver`] writes the loops that call numeric tasks, and [`compile`] turns module and drivers into machine
+//! code. [`wasi`] and [`memory`] are what a running task sees of its host.
+//!
+//! What is not here: processes and their confinement, regions, descriptors, scheduling. The supervisor's part never
+//! loads machine code; the worker's part never compiles.
+
+pub(crate) mod catalog;
+pub(crate) mod compile;
 pub(crate) mod driver;
 pub(crate) mod engine;
+pub(crate) mod memory;
+mod outline;
+pub(crate) mod wasi;
