@@ -534,3 +534,373 @@ impl Subscription {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Engine, ExternType, Module, Store, ValType};
+
+    use super::*;
+
+    /// Records what the guest does; clocks stand still.
+    #[derive(Default)]
+    struct Host {
+        memory: Option<Memory>,
+        environment: Vec<(String, String)>,
+        stdout: Vec<u8>,
+        stderr: Vec<u8>,
+        slept: Vec<Duration>,
+    }
+
+    const OUTPUT_BYTES_MAX: usize = 100_000;
+    const NOW_REALTIME: u64 = 1_700_000_000_000_000_000;
+    const NOW_MONOTONIC: u64 = 5_000;
+
+    impl WasiHost for Host {
+        fn memory(&self) -> Option<Memory> {
+            self.memory
+        }
+
+        fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
+            let output = match stream {
+                Stream::Stdout => &mut self.stdout,
+                Stream::Stderr => &mut self.stderr,
+            };
+            output.extend_from_slice(bytes);
+            if output.len() > OUTPUT_BYTES_MAX { Err(Stop::OutputTooLarge) } else { Ok(()) }
+        }
+
+        fn environment(&self) -> &[(String, String)] {
+            &self.environment
+        }
+
+        fn sleep(&mut self, duration: Duration) -> Result<(), Stop> {
+            self.slept.push(duration);
+            if duration > Duration::from_hours(1) { Err(Stop::Host("woken".into())) } else { Ok(()) }
+        }
+
+        fn random(&mut self, out: &mut [u8]) {
+            out.fill(0x5a);
+        }
+
+        fn now(&mut self, clock: Clock) -> u64 {
+            match clock {
+                Clock::Realtime => NOW_REALTIME,
+                Clock::Monotonic => NOW_MONOTONIC,
+            }
+        }
+    }
+
+    /// A guest with two pages of memory that does nothing but pass calls on.
+    struct Caller {
+        store: Store<Host>,
+        linker: Linker<Host>,
+    }
+
+    const SUCCESS: i32 = Errno::Success as i32;
+    const BADF: i32 = Errno::BadDescriptor as i32;
+    const FAULT: i32 = Errno::Fault as i32;
+    const INVAL: i32 = Errno::Invalid as i32;
+    const SPIPE: i32 = Errno::NoSeek as i32;
+
+    impl Caller {
+        fn new() -> Self {
+            let mut caller = Self::without_memory();
+            let memory = Memory::new(&mut caller.store, wasmtime::MemoryType::new(2, None)).unwrap();
+            caller.store.data_mut().memory = Some(memory);
+            caller
+        }
+
+        fn without_memory() -> Self {
+            let engine = Engine::default();
+            let mut linker = Linker::new(&engine);
+            add_to_linker(&mut linker).unwrap();
+            Self { store: Store::new(&engine, Host::default()), linker }
+        }
+
+        /// Calls a function through a real guest, whose arguments are constants.
+        fn try_call(&mut self, name: &str, arguments: &[u64]) -> wasmtime::Result<i32> {
+            let signature = signature(name).unwrap();
+            let types: String =
+                signature.parameters.iter().map(|number| format!(" {}", number.name())).collect();
+            let constants: String = signature
+                .parameters
+                .iter()
+                .zip(arguments)
+                .map(|(number, argument)| match number {
+                    Number::I64 => format!("(i64.const {argument})"),
+                    _ => format!("(i32.const {})", *argument as u32),
+                })
+                .collect();
+            assert_eq!(signature.parameters.len(), arguments.len(), "{name}");
+            let (result, rest) =
+                if signature.results.is_empty() { ("", "(i32.const -1)") } else { ("(result i32)", "") };
+            let text = format!(
+                "(module (import \"{MODULE}\" \"{name}\" (func $f (param{types}) {result}))
+                    (func (export \"run\") (result i32) (call $f {constants}) {rest}))"
+            );
+            let module = Module::new(self.linker.engine(), wat::parse_str(text).unwrap()).unwrap();
+            let instance = self.linker.instantiate(&mut self.store, &module).unwrap();
+            let run = instance.get_typed_func::<(), i32>(&mut self.store, "run").unwrap();
+            run.call(&mut self.store, ())
+        }
+
+        fn call(&mut self, name: &str, arguments: &[u64]) -> i32 {
+            self.try_call(name, arguments).unwrap()
+        }
+
+        fn put(&mut self, address: u32, bytes: &[u8]) {
+            let memory = self.store.data().memory.unwrap();
+            memory::write(&mut self.store, memory, address, bytes).unwrap();
+        }
+
+        fn put_u32s(&mut self, address: u32, values: &[u32]) {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            self.put(address, &bytes);
+        }
+
+        fn bytes(&self, address: u32, length: usize) -> Vec<u8> {
+            let mut bytes = vec![0; length];
+            memory::read(&self.store, self.store.data().memory.unwrap(), address, &mut bytes).unwrap();
+            bytes
+        }
+
+        fn u32(&self, address: u32) -> u32 {
+            u32_at(&self.bytes(address, 4), 0)
+        }
+
+        fn u64(&self, address: u32) -> u64 {
+            u64_at(&self.bytes(address, 8), 0)
+        }
+    }
+
+    const MEMORY_BYTES: u64 = 2 * 65_536;
+
+    #[test]
+    fn signatures_are_those_of_the_linked_functions() {
+        let mut caller = Caller::new();
+        let linked: Vec<_> =
+            caller.linker.iter(&mut caller.store).map(|(_, name, item)| (name.to_owned(), item)).collect();
+        assert_eq!(linked.len(), 19);
+        for (name, item) in linked {
+            let ExternType::Func(ty) = item.ty(&caller.store) else { panic!("{name} is no function") };
+            let signature = signature(&name).unwrap();
+            let names = |types: Vec<ValType>| types.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let ours = |numbers: &[Number]| {
+                numbers.iter().map(|number| number.name().to_owned()).collect::<Vec<_>>()
+            };
+            assert_eq!(names(ty.params().collect()), ours(&signature.parameters), "{name}");
+            assert_eq!(names(ty.results().collect()), ours(&signature.results), "{name}");
+        }
+        assert_eq!(signature("path_open"), None);
+    }
+
+    #[test]
+    fn printing_gathers_all_buffers() {
+        let mut caller = Caller::new();
+        caller.put(200, b"hello, world\n");
+        caller.put_u32s(100, &[200, 7, 0, 0, 207, 6]);
+        assert_eq!(caller.call("fd_write", &[1, 100, 3, 50]), SUCCESS);
+        assert_eq!(caller.call("fd_write", &[2, 100, 1, 54]), SUCCESS);
+        assert_eq!((caller.u32(50), caller.u32(54)), (13, 7));
+        assert_eq!(caller.store.data().stdout, b"hello, world\n");
+        assert_eq!(caller.store.data().stderr, b"hello, ");
+    }
+
+    #[test]
+    fn printing_more_than_a_chunk_loses_nothing() {
+        let mut caller = Caller::new();
+        let text: Vec<u8> = (0..5_000u32).map(|i| (i % 251) as u8).collect();
+        caller.put(1_001, &text);
+        caller.put_u32s(100, &[1_001, 5_000]);
+        assert_eq!(caller.call("fd_write", &[1, 100, 1, 50]), SUCCESS);
+        assert_eq!(caller.store.data().stdout, text);
+    }
+
+    #[test]
+    fn printing_without_end_stops_the_call() {
+        let mut caller = Caller::new();
+        caller.put_u32s(100, &[0, 100_000, 0, 100_000]);
+        let error = caller.try_call("fd_write", &[1, 100, 2, 50]).unwrap_err();
+        assert_eq!(error.downcast_ref::<Stop>(), Some(&Stop::OutputTooLarge));
+    }
+
+    #[test]
+    fn bad_pointers_are_faults_and_print_nothing() {
+        let mut caller = Caller::new();
+        let end = MEMORY_BYTES as u32;
+        let buffers = [[end - 1, 2], [end + 1, 0], [u32::MAX, u32::MAX], [0, end + 1]];
+        for buffer in buffers {
+            caller.put_u32s(100, &buffer);
+            assert_eq!(caller.call("fd_write", &[1, 100, 1, 50]), FAULT, "{buffer:?}");
+        }
+        let end = MEMORY_BYTES;
+        let faults: [(&str, &[u64]); 12] = [
+            ("fd_write", &[1, end - 7, 1, 50]),
+            ("fd_write", &[1, 0xffff_fff8, 2, 50]),
+            ("fd_write", &[1, 100, 0, end - 3]),
+            ("fd_read", &[0, 100, 0, end]),
+            ("clock_time_get", &[0, 0, end - 7]),
+            ("clock_res_get", &[0, end]),
+            ("random_get", &[end - 1, 2]),
+            ("random_get", &[0xffff_ffff, 0xffff_ffff]),
+            ("fd_fdstat_get", &[1, end - 23]),
+            ("fd_filestat_get", &[1, end - 63]),
+            ("args_sizes_get", &[end, 0]),
+            ("environ_sizes_get", &[0, end]),
+        ];
+        for (name, arguments) in faults {
+            assert_eq!(caller.call(name, arguments), FAULT, "{name} {arguments:?}");
+        }
+        assert!(caller.store.data().stdout.is_empty());
+    }
+
+    #[test]
+    fn lists_have_limits() {
+        let mut caller = Caller::new();
+        for count in [1_025, 0xffff_ffff] {
+            assert_eq!(caller.call("fd_write", &[1, 0, count, 50]), INVAL);
+            assert_eq!(caller.call("fd_read", &[0, 0, count, 50]), INVAL);
+            assert_eq!(caller.call("poll_oneoff", &[0, 0, count, 50]), INVAL);
+        }
+        assert_eq!(caller.call("fd_write", &[1, 0, 1_024, 50]), SUCCESS);
+        assert_eq!(caller.call("poll_oneoff", &[0, 0, 0, 50]), INVAL);
+    }
+
+    #[test]
+    fn a_guest_without_memory_gets_faults_not_panics() {
+        let mut caller = Caller::without_memory();
+        assert_eq!(caller.call("fd_write", &[1, 0, 1, 0]), FAULT);
+        assert_eq!(caller.call("clock_time_get", &[0, 0, 0]), FAULT);
+        assert_eq!(caller.call("poll_oneoff", &[0, 0, 1, 0]), FAULT);
+        assert_eq!(caller.call("sched_yield", &[]), SUCCESS);
+    }
+
+    #[test]
+    fn an_exit_carries_its_code_through_the_trap() {
+        let error = Caller::new().try_call("proc_exit", &[7]).unwrap_err();
+        assert_eq!(error.downcast_ref::<Stop>(), Some(&Stop::Exit(7)));
+    }
+
+    #[test]
+    fn the_environment_is_what_was_granted_and_there_are_no_arguments() {
+        let mut caller = Caller::new();
+        caller.store.data_mut().environment = vec![("A".into(), "1".into()), ("HOME".into(), String::new())];
+        assert_eq!(caller.call("environ_sizes_get", &[0, 4]), SUCCESS);
+        assert_eq!((caller.u32(0), caller.u32(4)), (2, 10));
+        assert_eq!(caller.call("environ_get", &[16, 32]), SUCCESS);
+        assert_eq!((caller.u32(16), caller.u32(20)), (32, 36));
+        assert_eq!(caller.bytes(32, 10), b"A=1\0HOME=\0");
+        assert_eq!(caller.call("environ_get", &[16, MEMORY_BYTES - 9]), FAULT);
+        caller.put_u32s(0, &[9, 9]);
+        assert_eq!(caller.call("args_sizes_get", &[0, 4]), SUCCESS);
+        assert_eq!((caller.u32(0), caller.u32(4)), (0, 0));
+        assert_eq!(caller.call("args_get", &[0, 0]), SUCCESS);
+    }
+
+    #[test]
+    fn clocks_and_random_bytes_come_from_the_host() {
+        let mut caller = Caller::new();
+        assert_eq!(caller.call("clock_time_get", &[0, 1, 8]), SUCCESS);
+        assert_eq!(caller.call("clock_time_get", &[1, 1, 16]), SUCCESS);
+        assert_eq!((caller.u64(8), caller.u64(16)), (NOW_REALTIME, NOW_MONOTONIC));
+        for id in [2, 3, 4, 0xffff_ffff] {
+            assert_eq!(caller.call("clock_time_get", &[id, 1, 8]), INVAL);
+            assert_eq!(caller.call("clock_res_get", &[id, 8]), INVAL);
+        }
+        assert_eq!(caller.call("random_get", &[100, 3_000]), SUCCESS);
+        assert_eq!(caller.bytes(99, 3_002), [&[0][..], &[0x5a; 3_000], &[0]].concat());
+    }
+
+    #[test]
+    fn there_are_three_descriptors() {
+        let mut caller = Caller::new();
+        for fd in 0..3 {
+            assert_eq!(caller.call("fd_fdstat_get", &[fd, 100]), SUCCESS);
+            assert_eq!(caller.bytes(100, 1), [FILE_TYPE_CHARACTER_DEVICE]);
+            assert_eq!(caller.u64(108) & RIGHT_FD_WRITE != 0, fd != 0);
+            assert_eq!(caller.call("fd_filestat_get", &[fd, 100]), SUCCESS);
+            assert_eq!(caller.call("fd_seek", &[fd, 0, 0, 100]), SPIPE);
+            assert_eq!(caller.call("fd_fdstat_set_flags", &[fd, 1]), SUCCESS);
+            assert_eq!(caller.call("fd_close", &[fd]), SUCCESS);
+        }
+        for fd in [3, 0xffff_ffff] {
+            assert_eq!(caller.call("fd_fdstat_get", &[fd, 100]), BADF);
+            assert_eq!(caller.call("fd_filestat_get", &[fd, 100]), BADF);
+            assert_eq!(caller.call("fd_seek", &[fd, 0, 0, 100]), BADF);
+            assert_eq!(caller.call("fd_close", &[fd]), BADF);
+            assert_eq!(caller.call("fd_prestat_get", &[fd, 100]), BADF);
+            assert_eq!(caller.call("fd_prestat_dir_name", &[fd, 100, 8]), BADF);
+        }
+        assert_eq!(caller.call("fd_write", &[0, 0, 0, 100]), BADF);
+        assert_eq!(caller.call("fd_read", &[1, 0, 0, 100]), BADF);
+        caller.put_u32s(100, &[9]);
+        assert_eq!((caller.call("fd_read", &[0, 0, 1, 100]), caller.u32(100)), (SUCCESS, 0));
+    }
+
+    fn clock_subscription(userdata: u64, clock: u32, timeout: u64, flags: u16) -> Vec<u8> {
+        let mut bytes = vec![0; SUBSCRIPTION_BYTES as usize];
+        bytes[..8].copy_from_slice(&userdata.to_le_bytes());
+        bytes[16..20].copy_from_slice(&clock.to_le_bytes());
+        bytes[24..32].copy_from_slice(&timeout.to_le_bytes());
+        bytes[40..42].copy_from_slice(&flags.to_le_bytes());
+        bytes
+    }
+
+    fn fd_subscription(userdata: u64, event: u8, fd: u32) -> Vec<u8> {
+        let mut bytes = clock_subscription(userdata, fd, 0, 0);
+        bytes[8] = event;
+        bytes
+    }
+
+    #[test]
+    fn polling_clocks_sleeps_until_the_first() {
+        let mut caller = Caller::new();
+        let subscriptions = [
+            clock_subscription(1, 1, 3_000_000, 0),
+            clock_subscription(2, 1, NOW_MONOTONIC + 1_000_000, 1),
+            clock_subscription(3, 0, NOW_REALTIME + 1_000_000, 1),
+        ];
+        caller.put(1_000, &subscriptions.concat());
+        assert_eq!(caller.call("poll_oneoff", &[1_000, 2_000, 3, 50]), SUCCESS);
+        assert_eq!(caller.store.data().slept, [Duration::from_millis(1)]);
+        assert_eq!((caller.u32(50), caller.u64(2_000), caller.u64(2_032)), (2, 2, 3));
+    }
+
+    #[test]
+    fn polling_descriptors_never_sleeps() {
+        let mut caller = Caller::new();
+        let subscriptions = [
+            fd_subscription(1, EVENT_FD_WRITE, 1),
+            clock_subscription(2, 1, 1_000, 0),
+            fd_subscription(3, EVENT_FD_READ, 0),
+            fd_subscription(4, EVENT_FD_READ, 1),
+            clock_subscription(5, 0, NOW_REALTIME - 1, 1),
+        ];
+        caller.put(1_000, &subscriptions.concat());
+        assert_eq!(caller.call("poll_oneoff", &[1_000, 2_000, 5, 50]), SUCCESS);
+        assert!(caller.store.data().slept.is_empty());
+        assert_eq!(caller.u32(50), 4);
+        let events: Vec<_> =
+            (0..4).map(|n| (caller.u64(2_000 + n * 32), caller.bytes(2_008 + n * 32, 3))).collect();
+        let bad = Errno::BadDescriptor as u8;
+        assert_eq!(
+            events,
+            [(1, vec![0, 0, 2]), (3, vec![0, 0, 1]), (4, vec![bad, 0, 1]), (5, vec![0, 0, 0])]
+        );
+    }
+
+    #[test]
+    fn a_sleep_can_end_the_call_and_bad_subscriptions_cannot() {
+        let mut caller = Caller::new();
+        caller.put(1_000, &clock_subscription(1, 1, u64::MAX, 0));
+        let error = caller.try_call("poll_oneoff", &[1_000, 2_000, 1, 50]).unwrap_err();
+        assert_eq!(error.downcast_ref::<Stop>(), Some(&Stop::Host("woken".into())));
+        for bad in [clock_subscription(1, 2, 0, 0), fd_subscription(1, 3, 0)] {
+            caller.put(1_000, &bad);
+            assert_eq!(caller.call("poll_oneoff", &[1_000, 2_000, 1, 50]), INVAL);
+        }
+        caller.put(1_000, &fd_subscription(1, EVENT_FD_WRITE, 1));
+        assert_eq!(caller.call("poll_oneoff", &[1_000, MEMORY_BYTES - 31, 1, 50]), FAULT);
+        assert_eq!(caller.call("poll_oneoff", &[MEMORY_BYTES - 47, 0, 1, 50]), FAULT);
+    }
+}
