@@ -153,7 +153,7 @@ fn config(role: Role<'_>) -> Config {
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES_MAX));
     // For foreign unwinders only, of which there are none; wasmtime walks frame pointers.
     config.native_unwind_info(false);
-    // For profilers only; a third of a small artifact.
+    // For profilers only, and a sixth of an artifact.
     config.debug_symbols(false);
 
     // Deep recursion is common in interpreters and parsers; the default of 512 KiB is little for them.

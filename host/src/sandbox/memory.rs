@@ -35,8 +35,7 @@ pub(crate) fn read(
     address: u32,
     out: &mut [u8],
 ) -> Result<(), OutOfBounds> {
-    let source = range(&store, memory, address, out.len())?;
-    source.copy_to(out);
+    cells(&store, memory, address, out.len())?.copy_to(out);
     Ok(())
 }
 
@@ -51,8 +50,7 @@ pub(crate) fn write(
     address: u32,
     bytes: &[u8],
 ) -> Result<(), OutOfBounds> {
-    let target = range(&store, memory, address, bytes.len())?;
-    target.copy_from(bytes);
+    cells(&store, memory, address, bytes.len())?.copy_from(bytes);
     Ok(())
 }
 
@@ -67,85 +65,71 @@ pub(crate) fn check(
     address: u32,
     length: usize,
 ) -> Result<(), OutOfBounds> {
-    range(&store, memory, address, length).map(|_| ())
+    cells(&store, memory, address, length).map(|_| ())
 }
 
-/// Bytes of guest memory that exist for as long as the store stays borrowed.
-struct Range<'a> {
-    start: *mut u8,
-    length: usize,
-    /// Growing or dropping the memory takes the store mutably, so the borrow keeps the bytes where they are.
-    _store: std::marker::PhantomData<&'a ()>,
+/// A range of guest memory, cut where whole words begin and end.
+struct Cells<'a> {
+    head: &'a [AtomicU8],
+    words: &'a [AtomicU64],
+    tail: &'a [AtomicU8],
 }
 
-fn range<C: AsContext>(
+#[allow(unsafe_code)]
+fn cells<C: AsContext>(
     store: &C,
     memory: Memory,
     address: u32,
     length: usize,
-) -> Result<Range<'_>, OutOfBounds> {
-    let start = address as usize;
-    let end = start.checked_add(length).filter(|end| *end <= memory.data_size(store));
+) -> Result<Cells<'_>, OutOfBounds> {
+    let first = address as usize;
+    let end = first.checked_add(length).filter(|end| *end <= memory.data_size(store));
     if end.is_none() {
         return Err(OutOfBounds { address, length });
     }
-    Ok(Range { start: memory.data_ptr(store).wrapping_add(start), length, _store: std::marker::PhantomData })
+    let start = memory.data_ptr(store).wrapping_add(first).cast::<AtomicU8>();
+    // SAFETY: all `length` bytes from `start` lie in the memory, as was just found. Growing or dropping the memory
+    // takes the store mutably, so its borrow, which the slice inherits, keeps them there. Everyone who shares the
+    // pages reaches them as atomics or as wasm, never by reference; and a byte has no alignment to respect.
+    let bytes = unsafe { std::slice::from_raw_parts(start, length) };
+    // SAFETY: eight atomic bytes are a valid atomic word whatever they hold, and the other way round.
+    let (head, words, tail) = unsafe { bytes.align_to::<AtomicU64>() };
+    Ok(Cells { head, words, tail })
 }
 
-#[allow(unsafe_code)]
-impl Range<'_> {
+impl Cells<'_> {
+    /// Both slices have the length with which the cells were cut.
     fn copy_to(&self, out: &mut [u8]) {
-        let head = self.unaligned_bytes();
-        let (first, rest) = out.split_at_mut(head);
-        for (i, byte) in first.iter_mut().enumerate() {
-            *byte = self.byte(i).load(Ordering::Relaxed);
-        }
-        let mut words = rest.chunks_exact_mut(WORD_BYTES);
-        let mut at = head;
-        for word in &mut words {
-            word.copy_from_slice(&self.word(at).load(Ordering::Relaxed).to_ne_bytes());
-            at += WORD_BYTES;
-        }
-        for (i, byte) in words.into_remainder().iter_mut().enumerate() {
-            *byte = self.byte(at + i).load(Ordering::Relaxed);
+        let (head, rest) = out.split_at_mut(self.head.len());
+        let (words, tail) = rest.split_at_mut(self.words.len() * WORD_BYTES);
+        load_bytes(self.head, head);
+        load_bytes(self.tail, tail);
+        for (word, cell) in words.as_chunks_mut::<WORD_BYTES>().0.iter_mut().zip(self.words) {
+            *word = cell.load(Ordering::Relaxed).to_ne_bytes();
         }
     }
 
+    /// The same in the other direction.
     fn copy_from(&self, bytes: &[u8]) {
-        let head = self.unaligned_bytes();
-        let (first, rest) = bytes.split_at(head);
-        for (i, byte) in first.iter().enumerate() {
-            self.byte(i).store(*byte, Ordering::Relaxed);
-        }
-        let (words, last) = rest.as_chunks::<WORD_BYTES>();
-        let mut at = head;
-        for word in words {
-            self.word(at).store(u64::from_ne_bytes(*word), Ordering::Relaxed);
-            at += WORD_BYTES;
-        }
-        for (i, byte) in last.iter().enumerate() {
-            self.byte(at + i).store(*byte, Ordering::Relaxed);
+        let (head, rest) = bytes.split_at(self.head.len());
+        let (words, tail) = rest.split_at(self.words.len() * WORD_BYTES);
+        store_bytes(self.head, head);
+        store_bytes(self.tail, tail);
+        for (word, cell) in words.as_chunks::<WORD_BYTES>().0.iter().zip(self.words) {
+            cell.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
         }
     }
+}
 
-    /// Bytes before the first whole word.
-    fn unaligned_bytes(&self) -> usize {
-        self.start.align_offset(WORD_BYTES).min(self.length)
+fn load_bytes(cells: &[AtomicU8], out: &mut [u8]) {
+    for (byte, cell) in out.iter_mut().zip(cells) {
+        *byte = cell.load(Ordering::Relaxed);
     }
+}
 
-    fn byte(&self, at: usize) -> &AtomicU8 {
-        assert!(at < self.length, "byte outside the range");
-        // SAFETY: `range` found all `length` bytes from `start` in the memory, the borrow of the store keeps them
-        // there, and everyone who shares the pages reaches them as atomics or as wasm, never by reference.
-        unsafe { AtomicU8::from_ptr(self.start.wrapping_add(at)) }
-    }
-
-    fn word(&self, at: usize) -> &AtomicU64 {
-        let start = self.start.wrapping_add(at).cast::<u64>();
-        assert!(at + WORD_BYTES <= self.length && start.is_aligned(), "word outside the range");
-        // SAFETY: all eight bytes lie in the range and the address is aligned, both asserted above; they stay valid
-        // and are shared only as atomics for the reasons given in `byte`.
-        unsafe { AtomicU64::from_ptr(start) }
+fn store_bytes(cells: &[AtomicU8], bytes: &[u8]) {
+    for (byte, cell) in bytes.iter().zip(cells) {
+        cell.store(*byte, Ordering::Relaxed);
     }
 }
 

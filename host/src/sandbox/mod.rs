@@ -21,4 +21,5 @@ pub(crate) mod driver;
 pub(crate) mod engine;
 pub(crate) mod memory;
 mod outline;
+#[cfg(test)]
 pub(crate) mod wasi;
