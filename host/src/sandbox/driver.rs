@@ -28,6 +28,9 @@
 //! A cell is 8 bytes, little-endian. As an input, i32 and f32 are its low half and the rest is ignored; as an
 //! output, i32 is sign-extended and f32 zero-extended, so that a cell is always written whole.
 //!
+//! Addresses wrap around at 32 bits. So the first call's cells can lie anywhere, at A for example, whatever its index:
+//! `inputs` is then A - from * parameters * 8, wrapped.
+//!
 //! When a call traps, so does the driver; the progress word then tells which call it was, and everything before it
 //! has its results. The word must therefore be in memory before the call, every time: the store below is not dead,
 //! and the code generator may not move it across a call to an imported function.
@@ -553,6 +556,16 @@ mod tests {
         let mut bench = Bench::new("(module (func (export \"task\") (param i32) (result i32) local.get 0))");
         bench.range(0, 2, i64::from(i32::MAX), 1).unwrap();
         assert_eq!(bench.outputs(2), [i32::MAX as u64, i64::from(i32::MIN).cast_unsigned()]);
+    }
+
+    #[test]
+    fn an_index_with_the_highest_bit_set_is_no_negative_one() {
+        let mut bench = Bench::new("(module (func (export \"task\") (param i64) (result i64) local.get 0))");
+        let from = 1 << 31;
+        bench.range(from, from + 2, 1, 2).unwrap();
+        // 2^31 cells are a multiple of 4 GiB, so the outputs wrap around to where they would be for index 0.
+        assert_eq!(bench.outputs(2), [(1 << 32) + 1, (1 << 32) + 3]);
+        assert_eq!(bench.progress(), word((1 << 31) + 1));
     }
 
     #[test]

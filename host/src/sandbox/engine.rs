@@ -121,7 +121,8 @@ fn config(role: Role<'_>) -> Config {
     config.wasm_threads(true);
     config.shared_memory(false);
     // Use-after-free and type confusion in the collector are wasmtime's second most frequent class of escape.
-    // Exceptions need the collector and go with it.
+    // Exceptions need the collector and go with it. (It is not built either, unless the program that links this
+    // library asks wasmtime for it.)
     config.gc_support(false);
     config.wasm_gc(false);
     // Its results differ between processors: one input would give two answers in one pool.

@@ -21,5 +21,4 @@ pub(crate) mod driver;
 pub(crate) mod engine;
 pub(crate) mod memory;
 mod outline;
-#[cfg(test)]
 pub(crate) mod wasi;
