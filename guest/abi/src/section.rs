@@ -127,10 +127,7 @@ impl core::fmt::Display for SectionError {
             Self::Truncated => f.write_str("the task section is truncated"),
             Self::NotUtf8 => f.write_str("the task section holds text that is not UTF-8"),
             Self::Version(version) => {
-                write!(
-                    f,
-                    "the task section is of version {version}, this host knows {VERSION}; build the module with a matching wasmpool-guest"
-                )
+                write!(f, "the task section is of version {version}, this host knows {VERSION}; build the module with a matching wasmpool-guest")
             }
             Self::TrailingBytes => f.write_str("a record of the task section is longer than its contents"),
         }
