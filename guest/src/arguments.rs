@@ -7,7 +7,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error, IgnoredAny, SeqAccess, Visitor};
 
 /// A list of arguments, read from a sequence that may come from any codec.
 pub trait Arguments: Sized {
@@ -70,21 +71,17 @@ fn surplus<E: Error>(names: &[&str], given: usize) -> E {
     }
 }
 
-/// Reads a list of arguments from a deserializer of any codec.
-///
-/// # Errors
-///
-/// As [`Arguments::read`], and when the input is no sequence.
-pub(crate) fn read<'de, A: Arguments, D: Deserializer<'de>>(
-    deserializer: D,
-    names: &[&str],
-) -> Result<A, D::Error> {
-    deserializer.deserialize_seq(List { names, arguments: PhantomData })
-}
-
-struct List<'a, A> {
+/// Reads a list of arguments out of a codec that tells what it finds.
+pub(crate) struct List<'a, A> {
     names: &'a [&'a str],
     arguments: PhantomData<A>,
+}
+
+impl<'a, A> List<'a, A> {
+    /// A reader for parameters of these names.
+    pub(crate) const fn new(names: &'a [&'a str]) -> Self {
+        Self { names, arguments: PhantomData }
+    }
 }
 
 impl<'de, A: Arguments> Visitor<'de> for List<'_, A> {
@@ -102,16 +99,12 @@ impl<'de, A: Arguments> Visitor<'de> for List<'_, A> {
 /// What a task may take by reference: a call decodes the owner, and lends it to the task.
 ///
 /// Beside the types that are their own owners there are `str`, slices and `Path`.
-#[diagnostic::on_unimplemented(
-    message = "a task cannot take `&{Self}`",
-    note = "a task borrows `&str`, `&[T]`, `&Path`, or a `&T` whose `T` implements `serde::Deserialize`"
-)]
 pub trait Lent {
     /// What is decoded.
     type Owner: DeserializeOwned + Borrow<Self>;
 }
 
-impl<T: DeserializeOwned> Lent for T {
+impl<T: for<'de> Deserialize<'de>> Lent for T {
     type Owner = T;
 }
 
@@ -119,7 +112,7 @@ impl Lent for str {
     type Owner = String;
 }
 
-impl<T: DeserializeOwned> Lent for [T] {
+impl<T: for<'de> Deserialize<'de>> Lent for [T] {
     type Owner = Vec<T>;
 }
 
@@ -134,4 +127,6 @@ pub fn lend<T: Lent + ?Sized>(owner: &T::Owner) -> &T {
 }
 
 /// Compiles for types that can be decoded.
-pub const fn parameter<T: DeserializeOwned>() {}
+///
+/// Not by `DeserializeOwned`, which means the same, but for which the compiler does not say what to derive.
+pub const fn parameter<T: for<'de> Deserialize<'de>>() {}

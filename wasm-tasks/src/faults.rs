@@ -78,6 +78,12 @@ pub fn prints_unfinished_line(text: &str) {
     print!("{text}");
 }
 
+/// Prints a number and does not end its line: output of a numeric task, which no pull loop flushes.
+#[task]
+pub fn prints_unfinished_number(number: i64) {
+    print!("{number} ");
+}
+
 /// Prints a line to each of standard output and standard error.
 #[task]
 #[allow(clippy::print_stderr, reason = "both are the pool's to show")]

@@ -20,7 +20,9 @@ impl Attribute {
     ///
     /// Every argument that is unknown, malformed or given twice.
     pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Self> {
-        let arguments = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens)?;
+        let arguments = Punctuated::<Meta, Token![,]>::parse_terminated
+            .parse2(tokens)
+            .map_err(|error| syn::Error::new(error.span(), "expected `name = \"...\"`"))?;
         let mut attribute = Self::default();
         let mut errors = Errors::default();
         for argument in arguments {

@@ -1,8 +1,8 @@
 //! The `#[task]` attribute of `wasmpool-guest`, where it is documented for users.
 //!
-//! The work goes through four files, each knowing nothing of the next: [`attribute`] reads what stands in the
-//! parentheses, [`signature`] checks the function and takes it apart, [`text`] prints types and documentation for
-//! the task section, [`expand`] writes the code. What the code calls lives in `wasmpool_guest::rt`.
+//! The work goes through four files, each knowing nothing of the next: `attribute` reads what stands in the
+//! parentheses, `signature` checks the function and takes it apart, `text` prints types and documentation for
+//! the task section, `expand` writes the code. What the code calls lives in `wasmpool_guest::rt`.
 //!
 //! Every mistake in an attribute and its function is reported at once, each at its own place, and the function
 //! itself is always handed on unchanged, so that one mistake does not cause errors elsewhere.

@@ -146,6 +146,7 @@ fn parameter(input: &FnArg) -> syn::Result<Parameter> {
     let name = errors.absorb(parameter_name(input));
     let borrowed = errors.absorb(borrowed(&input.ty));
     check_named_type(&input.ty, &mut errors);
+    check_owner(&input.ty, &mut errors);
     errors.finish()?;
     Ok(Parameter {
         name: name.unwrap_or_default(),
@@ -192,16 +193,31 @@ fn result(output: &ReturnType, errors: &mut Errors) -> Type {
 }
 
 fn check_named_type(written: &Type, errors: &mut Errors) {
-    if mentions_impl(quote!(#written)) {
+    let is_impl = |token: &TokenTree| matches!(token, TokenTree::Ident(word) if word == "impl");
+    if mentions(quote!(#written), &is_impl) {
         errors.at(written, "a task cannot have `impl Trait` types: name the type");
     }
 }
 
-fn mentions_impl(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(word) => word == "impl",
-        TokenTree::Group(group) => mentions_impl(group.stream()),
-        _ => false,
+/// Refuses references inside of a parameter: there is no owner who could be decoded for them.
+fn check_owner(written: &Type, errors: &mut Errors) {
+    let owner = match bare(written) {
+        Type::Reference(reference) => &reference.elem,
+        other => other,
+    };
+    let is_reference = |token: &TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == '&');
+    if mentions(quote!(#owner), &is_reference) {
+        errors.at(
+            written,
+            "a task's parameter cannot hold references: let it own its data, as `String` and `Vec<T>` do",
+        );
+    }
+}
+
+fn mentions(tokens: TokenStream, is_it: &dyn Fn(&TokenTree) -> bool) -> bool {
+    tokens.into_iter().any(|token| match &token {
+        TokenTree::Group(group) => mentions(group.stream(), is_it),
+        token => is_it(token),
     })
 }
 
