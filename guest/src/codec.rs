@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wasmpool_abi::Codec;
 
 use crate::arguments::{Arguments, List};
-use crate::json_floats::FloatsAsText;
+use crate::json_floats::{FloatsAsText, FloatsFromText};
 
 /// Deepest nesting that is decoded; `serde_json` has the same limit built in.
 const DEPTH_MAX: usize = 128;
@@ -26,7 +26,7 @@ pub(crate) fn decode<A: Arguments>(codec: Codec, names: &[&str], input: &[u8]) -
 
 fn decode_json<A: Arguments>(names: &[&str], input: &[u8]) -> serde_json::Result<A> {
     let mut json = serde_json::Deserializer::from_slice(input);
-    let arguments = json.deserialize_seq(List::new(names))?;
+    let arguments = FloatsFromText(&mut json).deserialize_seq(List::new(names))?;
     json.end()?;
     Ok(arguments)
 }

@@ -50,7 +50,7 @@
 //!   a plain function, which costs a few nanoseconds a call. Nothing has to be done for it.
 //! - **Output**: what a task prints goes to the pool's standard error, whole lines, also when the last is unfinished.
 //!
-//! Floats that JSON lacks are written as the texts `"NaN"`, `"Infinity"` and `"-Infinity"`. Input and results may be
+//! Floats that JSON lacks are written, and read, as the texts `"NaN"`, `"Infinity"` and `"-Infinity"`. Input and results may be
 //! nested up to 128 deep.
 //!
 //! # State

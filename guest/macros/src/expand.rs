@@ -133,7 +133,8 @@ impl Task {
         quote! {
             const __WASMPOOL_TASK: __wasmpool_rt::TaskDescription<'static> = __wasmpool_rt::TaskDescription {
                 name: #name,
-                result: #result_text,
+                // An alias may hide that there is none.
+                result: if __wasmpool_rt::Returned::<#result>::NO_RESULT { "" } else { #result_text },
                 documentation: #documentation,
                 flags: __wasmpool_rt::flags(
                     #numeric,

@@ -1,8 +1,4 @@
-//! Floats that JSON lacks, as the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
-//!
-//! `serde_json` writes them as `null`, which would make a failed division look like a value that is absent. Its
-//! `Formatter` never sees them, so this wraps the serializer: everything is handed through, wrapped again where there
-//! are values inside, until a float comes. Keys of maps are handed through bare; `serde_json` refuses such floats there.
+//! The serializer that writes them.
 
 use serde::Serialize;
 use serde::ser::{
@@ -19,17 +15,6 @@ struct Inside<'a, T: ?Sized>(&'a T);
 impl<T: Serialize + ?Sized> Serialize for Inside<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(FloatsAsText(serializer))
-    }
-}
-
-/// The JSON text for a float that is not finite.
-fn text(float: f64) -> &'static str {
-    if float.is_nan() {
-        "NaN"
-    } else if float > 0.0 {
-        "Infinity"
-    } else {
-        "-Infinity"
     }
 }
 
@@ -63,11 +48,15 @@ impl<S: Serializer> Serializer for FloatsAsText<S> {
     type SerializeStructVariant = FloatsAsText<S::SerializeStructVariant>;
 
     fn serialize_f32(self, float: f32) -> Result<S::Ok, S::Error> {
-        if float.is_finite() { self.0.serialize_f32(float) } else { self.0.serialize_str(text(float.into())) }
+        if float.is_finite() {
+            self.0.serialize_f32(float)
+        } else {
+            self.0.serialize_str(super::text(float.into()))
+        }
     }
 
     fn serialize_f64(self, float: f64) -> Result<S::Ok, S::Error> {
-        if float.is_finite() { self.0.serialize_f64(float) } else { self.0.serialize_str(text(float)) }
+        if float.is_finite() { self.0.serialize_f64(float) } else { self.0.serialize_str(super::text(float)) }
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
