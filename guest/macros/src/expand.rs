@@ -8,7 +8,7 @@
 //! function's own name.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::Ident;
 use syn::spanned::Spanned;
 use wasmpool_abi::{NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX, TASK_SECTION};
@@ -97,12 +97,15 @@ impl Task {
             }
         });
         let result = &self.function.result;
+        let (codec, answer) = (local("codec"), local("answer"));
         quote! {
             #[unsafe(export_name = #export)]
-            extern "C" fn __wasmpool_entry(codec: i32) {
-                __wasmpool_rt::serve(codec, &[#(#names),*], |#nested: #types, answer: __wasmpool_rt::Answer<'_>| {
-                    let result = __wasmpool_rt::Returned(#function(#(#passed),*)).into_result();
-                    answer.give(result, __wasmpool_rt::Returned::<#result>::NO_RESULT)
+            extern "C" fn __wasmpool_entry(#codec: i32) {
+                __wasmpool_rt::serve(#codec, &[#(#names),*], |#nested: #types, #answer: __wasmpool_rt::Answer<'_>| {
+                    #answer.give(
+                        __wasmpool_rt::Returned(#function(#(#passed),*)).into_result(),
+                        __wasmpool_rt::Returned::<#result>::NO_RESULT,
+                    )
                 });
             }
         }
@@ -151,7 +154,7 @@ impl Task {
 
     fn arguments(&self) -> Vec<Ident> {
         let count = self.function.parameters.len();
-        (0..count).map(|index| format_ident!("argument_{index}", span = Span::mixed_site())).collect()
+        (0..count).map(|index| local(&format!("argument_{index}"))).collect()
     }
 }
 
@@ -168,6 +171,11 @@ impl Parameter {
             }
         }
     }
+}
+
+/// A local variable that shadows nothing of the user's: the task itself may be called the same.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }
 
 /// `(a, (b, (c, ())))`: a list of any length of which traits can speak.

@@ -1,4 +1,6 @@
 //! Results of every kind, also under names that say something else.
+//!
+//! Most of the test is that this compiles, natively and for wasm, without a warning.
 #![forbid(unsafe_code)]
 #![deny(warnings)]
 
@@ -25,6 +27,7 @@ impl fmt::Display for Refusal {
 type Billed = Result<Receipt, Refusal>;
 
 #[task]
+#[allow(clippy::unused_unit, reason = "it may be written")]
 fn unit() -> () {}
 
 #[task]
@@ -65,7 +68,7 @@ fn borrowed_for_ever() -> &'static [f64] {
 mod own {
     /// Has the name of the one in `std`, and nothing else of it.
     #[derive(serde::Serialize)]
-    pub enum Result {
+    pub(super) enum Result {
         Won,
     }
 }
@@ -75,4 +78,15 @@ fn match_result() -> own::Result {
     own::Result::Won
 }
 
-fn main() {}
+#[test]
+fn the_functions_stay_as_they_are() {
+    unit();
+    assert_eq!(receipt().cents, 1);
+    assert_eq!(alias().err().map(|refusal| refusal.to_string()).as_deref(), Some("refused"));
+    assert!(fails().is_err());
+    assert!(boxed().is_ok_and(|bytes| bytes.is_empty()));
+    assert!(shortened().is_ok_and(|value| value == 1));
+    assert_eq!(borrowed_from_an_argument("a\nb"), Some("a"));
+    assert_eq!(borrowed_for_ever(), [1.0]);
+    assert!(matches!(match_result(), own::Result::Won));
+}
