@@ -1,1 +1,19 @@
-//! Skeleton.
+//! Example tasks for wasmpool, and hostile ones for its tests.
+//!
+//! Each file is a subject. [`tutorial`], [`numbers`], [`text`], [`shapes`] and [`orders`] show what tasks look like;
+//! [`load`] keeps a core busy for benchmarks; [`state`], [`echo`], [`faults`] and [`hostile`] are there for the
+//! tests: what an instance remembers, what comes through unchanged, and every way in which a call can end badly.
+
+#![allow(clippy::print_stdout, reason = "a task's output is the pool's to show")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may"))]
+
+pub mod echo;
+pub mod faults;
+pub mod hostile;
+pub mod load;
+pub mod numbers;
+pub mod orders;
+pub mod shapes;
+pub mod state;
+pub mod text;
+pub mod tutorial;

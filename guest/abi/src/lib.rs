@@ -24,6 +24,7 @@
 //!
 //! `next` and `done` alternate. A guest that breaks the order traps, and the call that was running is charged.
 #![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may"))]
 
 pub mod section;
 
@@ -67,6 +68,30 @@ pub const FLUSH_EXPORT: &str = "wasmpool:flush";
 
 /// Name of the custom section that lists a module's tasks, one record after the other (see [`section`]).
 pub const TASK_SECTION: &str = "wasmpool.tasks";
+
+/// Longest name of a task, in bytes.
+pub const TASK_NAME_BYTES_MAX: usize = 128;
+
+/// Whether a task may be called this: 1 to 128 ASCII letters, digits, `_`, `-` and `.`.
+///
+/// # Examples
+///
+/// ```
+/// assert!(wasmpool_abi::is_task_name("resize-image.v2"));
+/// assert!(!wasmpool_abi::is_task_name("größe"));
+/// ```
+#[must_use]
+pub const fn is_task_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let mut index = 0;
+    while index < bytes.len() {
+        if !(bytes[index].is_ascii_alphanumeric() || matches!(bytes[index], b'_' | b'-' | b'.')) {
+            return false;
+        }
+        index += 1;
+    }
+    !bytes.is_empty() && bytes.len() <= TASK_NAME_BYTES_MAX
+}
 
 /// How inputs and results of an SDK task are written.
 ///
@@ -120,6 +145,18 @@ impl Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_short_and_of_plain_characters() {
+        let longest = [b'a'; TASK_NAME_BYTES_MAX + 1];
+        let longest = core::str::from_utf8(&longest).unwrap();
+        for name in ["a", "cube", "a_b-c.9", &longest[1..]] {
+            assert!(is_task_name(name), "{name}");
+        }
+        for name in ["", "a b", "a:b", "a\0", "é", longest] {
+            assert!(!is_task_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn codes_read_back_as_what_they_were_written_from() {
