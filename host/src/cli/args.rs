@@ -1,0 +1,468 @@
+//! The command line as typed: verbs, flags and their help.
+//!
+//! What the flags mean together is [`request`](super::request)'s affair; here each stands for itself. clap does the
+//! parsing but for two habits of its own: it takes `-5..5` for a cluster of flags (see [`parse`]), and it spreads an
+//! error over a page, where ours is one line (see [`explain`]).
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit::Exit;
+use super::output::Shape;
+use super::quantity::{self, Workers};
+
+/// Runs tasks of WebAssembly modules that nobody has to trust on a pool of processes
+///
+/// Python's multiprocessing for sandboxed functions: each worker process embeds wasmtime, has no rights but those
+/// granted here, and is replaced when it dies.
+#[derive(Debug, Parser)]
+#[command(name = "wasmpool", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Calls a task once per input and prints the results in input order
+    ///
+    /// The task takes one parameter. Results are printed as they become available; a failed call stops the rest unless
+    /// --on-error says otherwise.
+    #[command(after_help = MAP_EXAMPLES)]
+    Map(EachInput),
+    /// Like map, but each input is an array with the task's arguments
+    ///
+    /// An object binds the arguments by name instead.
+    #[command(after_help = STARMAP_EXAMPLES)]
+    Starmap(EachInput),
+    /// Calls a task once with the given arguments
+    #[command(after_help = APPLY_EXAMPLES)]
+    Apply(OneCall),
+    /// Shows a module's tasks, types, imports and limits without running anything
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArguments),
+}
+
+/// `map` and `starmap`.
+#[derive(Debug, Args)]
+pub(crate) struct EachInput {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// JSON values, or integer ranges such as 0..10, 0..=9 and -5..5; none: JSON Lines from stdin
+    ///
+    /// A range is one call for each of its numbers. Bare words are taken where the task wants a string. Stdin is read
+    /// as the calls progress.
+    #[arg(value_name = "INPUT", value_parser = unguarded)]
+    pub(crate) inputs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub(crate) struct OneCall {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// JSON values, or bare words where the task wants a string
+    ///
+    /// One object alone binds the task's parameters by name.
+    #[arg(value_name = "ARGUMENT", value_parser = unguarded)]
+    pub(crate) arguments: Vec<String>,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// A .wasm or .wat file, or with --build a directory with a Cargo.toml
+    #[arg(value_name = "MODULE", value_parser = path_parser())]
+    pub(crate) module: PathBuf,
+    /// Print the catalogue as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Build a directory first, which runs its build scripts
+    #[arg(long)]
+    pub(crate) build: bool,
+}
+
+/// What is called.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// A .wasm or .wat file, or a directory with a Cargo.toml, which is built first
+    #[arg(value_name = "MODULE", value_parser = path_parser())]
+    pub(crate) module: PathBuf,
+    /// The task's name (`wasmpool inspect MODULE` lists them)
+    #[arg(value_name = "TASK", value_parser = unguarded)]
+    pub(crate) task: String,
+}
+
+/// The flags of every verb that makes calls.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// Worker processes: 1 to 1024, or `auto` for one per usable core
+    #[arg(short = 'j', long, value_name = "N", default_value = "auto", help_heading = "Calls")]
+    pub(crate) workers: Workers,
+    /// Print results as they finish instead of in input order
+    #[arg(long, help_heading = "Calls")]
+    pub(crate) unordered: bool,
+    /// What a failed call does to the rest
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = OnError::Stop, help_heading = "Calls")]
+    pub(crate) on_error: OnError,
+    /// Run a failed call again up to N times
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Calls")]
+    pub(crate) retries: u32,
+    /// Give every call a new instance of the module
+    ///
+    /// Otherwise a worker keeps its instance from call to call, as a Python worker keeps its globals, until a call
+    /// fails.
+    #[arg(long, help_heading = "Calls")]
+    pub(crate) fresh: bool,
+
+    /// Longest a call may run: 250ms, 5s, 1m [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, help_heading = "Limits and grants")]
+    pub(crate) timeout: Option<Duration>,
+    /// Longest the whole job may run [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, help_heading = "Limits and grants")]
+    pub(crate) deadline: Option<Duration>,
+    /// Most memory of an instance: 512KiB, 64MiB, 1GiB [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "Limits and grants")]
+    pub(crate) max_memory: Option<u64>,
+    /// Most bytes that a call may write to its stdout and stderr [default: 16MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "Limits and grants")]
+    pub(crate) max_output: Option<u64>,
+    /// Let the task see an environment variable, by default with its value here
+    ///
+    /// May be given more than once. Nothing else of the environment can be seen.
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = environment, help_heading = "Limits and grants")]
+    pub(crate) env: Vec<EnvironmentFlag>,
+
+    /// How results are printed
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Shape::Lines, help_heading = "Input and output")]
+    pub(crate) format: Shape,
+    /// Print results that are strings without quotes
+    #[arg(long, help_heading = "Input and output")]
+    pub(crate) raw: bool,
+    /// Take each input, or line of stdin, for a string as it stands
+    #[arg(long, help_heading = "Input and output")]
+    pub(crate) strings: bool,
+}
+
+/// What a failed call does to the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnError {
+    /// Finish the calls before it, drop those after it
+    Stop,
+    /// Run all others too; the failed one's result line is `null`
+    Continue,
+}
+
+/// `--env NAME` or `--env NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EnvironmentFlag {
+    pub(crate) name: String,
+    /// `None`: the value that the variable has here.
+    pub(crate) value: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmpool inspect tasks.wasm
+  wasmpool map tasks.wasm cube 0..10
+  wasmpool apply tasks.wasm greet Ada
+
+Exit codes:
+  0 all calls returned    100 some calls failed      130 interrupted
+  2 wrong usage or input  124 the deadline passed    1   anything else
+  96 the module or this machine cannot be used";
+
+const MAP_EXAMPLES: &str = "\
+Examples:
+  wasmpool map tasks.wasm cube 0..10
+  wasmpool map tasks.wasm cube -j 4 -5..5 100 '7'
+  wasmpool map tasks.wasm greet Ada Grace --raw
+  wasmpool map ./tasks parse --strings --on-error continue < lines.txt
+  tail -f log.jsonl | wasmpool map tasks.wasm classify --timeout 250ms";
+
+const STARMAP_EXAMPLES: &str = "\
+Examples:
+  wasmpool starmap tasks.wasm add '[1, 2]' '[3, 4]'
+  wasmpool starmap tasks.wasm add '{\"a\": 1, \"b\": 2}'
+  wasmpool starmap tasks.wasm add --format array < pairs.jsonl";
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  wasmpool apply tasks.wasm add 1 -2
+  wasmpool apply tasks.wasm add '{\"a\": 1, \"b\": -2}'
+  wasmpool apply tasks.wasm greet Ada --env LANG --format records";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  wasmpool inspect tasks.wasm
+  wasmpool inspect --json tasks.wasm | jq '.tasks[].name'
+  wasmpool inspect --build ./tasks";
+
+/// Reads the process's arguments, the program's name first.
+///
+/// Flags may stand anywhere, also behind inputs like `-5..5`. clap offers either numbers with a hyphen, which leaves
+/// out ranges, or any hyphen, which ends all flags; so such arguments go through it behind a [`GUARD`].
+///
+/// # Errors
+///
+/// Help and version requests are errors too, as clap has it; [`explain`] handles them all.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(arguments.into_iter().map(guarded)).map_err(unguarded_error)
+}
+
+/// Prints help or version to stdout, or one line about the mistake to stderr, and says how to exit.
+pub(crate) fn explain(error: &clap::Error) -> Exit {
+    // Nobody is left to tell if either stream cannot be written.
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            Exit::Success
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Exit::Usage
+        }
+        _ => {
+            let _ = writeln!(std::io::stderr(), "wasmpool: {}", one_line(&error.render().to_string()));
+            Exit::Usage
+        }
+    }
+}
+
+/// Stands before an argument that looks like a negative number. No argument of a process can hold it itself.
+const GUARD: char = '\0';
+
+fn guarded(argument: OsString) -> OsString {
+    let negative = matches!(argument.as_encoded_bytes(), [b'-', digit, ..] if digit.is_ascii_digit());
+    if !negative {
+        return argument;
+    }
+    let mut guarded = OsString::from(GUARD.to_string());
+    guarded.push(argument);
+    guarded
+}
+
+/// As an INPUT was typed. Never fails, but clap wants a `Result`.
+fn unguarded(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.strip_prefix(GUARD).unwrap_or(text).to_owned())
+}
+
+fn path_parser() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(|path| {
+        let unguarded = path.to_str().and_then(|text| text.strip_prefix(GUARD)).map(PathBuf::from);
+        unguarded.unwrap_or_else(|| PathBuf::from(path))
+    })
+}
+
+fn unguarded_error(mut error: clap::Error) -> clap::Error {
+    let guarded: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) if text.contains(GUARD) => Some((kind, text.replace(GUARD, ""))),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in guarded {
+        error.insert(kind, ContextValue::String(text));
+    }
+    error
+}
+
+fn environment(text: &str) -> Result<EnvironmentFlag, String> {
+    let text = text.strip_prefix(GUARD).unwrap_or(text);
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() {
+        return Err("the name is missing; give NAME or NAME=VALUE".to_owned());
+    }
+    Ok(EnvironmentFlag { name: name.to_owned(), value })
+}
+
+/// clap's page about a mistake as one line: message and tips stay, the usage becomes a pointer to the help.
+fn one_line(page: &str) -> String {
+    let usage = page.lines().find_map(|line| line.strip_prefix("Usage: wasmpool "));
+    let verb = usage.and_then(|usage| usage.split(' ').next()).filter(|word| !word.starts_with(['<', '[']));
+    let mut line = String::new();
+    let message = page.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    for part in message.filter(|part| !part.is_empty() && !part.starts_with("For more information")) {
+        let separator = if line.is_empty() {
+            ""
+        } else if part.starts_with("tip:") {
+            "; "
+        } else {
+            " "
+        };
+        line.push_str(separator);
+        line.push_str(part.strip_prefix("error: ").unwrap_or(part));
+    }
+    match (usage, verb) {
+        (_, Some(verb)) => format!("{line} (see `wasmpool {verb} --help`)"),
+        (Some(_), None) => format!("{line} (see `wasmpool --help`)"),
+        (None, None) => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &[&str]) -> Result<Arguments, clap::Error> {
+        parse(std::iter::once("wasmpool").chain(line.iter().copied()).map(OsString::from))
+    }
+
+    fn map(line: &[&str]) -> EachInput {
+        match typed(&[&["map"], line].concat()).expect("accepted").verb {
+            Verb::Map(each) => each,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn check_refused(line: &[&str], expected: &str) {
+        let error = typed(line).expect_err("refused");
+        assert_eq!(one_line(&error.render().to_string()), expected, "{line:?}");
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_definition() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_anywhere_among_inputs_that_begin_with_a_hyphen() {
+        let each = map(&[
+            "-j",
+            "3",
+            "m.wasm",
+            "cube",
+            "-5..5",
+            "--unordered",
+            "-3",
+            "-0.5e3",
+            "--on-error",
+            "continue",
+            "7",
+        ]);
+        assert_eq!(each.target.module, PathBuf::from("m.wasm"));
+        assert_eq!(each.target.task, "cube");
+        assert_eq!(each.inputs, ["-5..5", "-3", "-0.5e3", "7"]);
+        assert_eq!(each.flags.on_error, OnError::Continue);
+        assert!(each.flags.unordered);
+        assert_ne!(each.flags.workers, Workers::Auto);
+    }
+
+    #[test]
+    fn two_hyphens_end_the_flags() {
+        let each = map(&["m.wasm", "greet", "--", "--raw", "-7", "-x"]);
+        assert_eq!(each.inputs, ["--raw", "-7", "-x"]);
+        assert!(!each.flags.raw);
+    }
+
+    #[test]
+    fn every_flag_is_read() {
+        let each = map(&[
+            "m",
+            "t",
+            "--format",
+            "records",
+            "--timeout=250ms",
+            "--deadline",
+            "1m",
+            "--retries",
+            "2",
+            "--fresh",
+            "--max-memory",
+            "64MiB",
+            "--max-output=1MiB",
+            "--strings",
+            "--raw",
+            "--env",
+            "HOME",
+            "--env=A=b=c",
+            "--env",
+            "EMPTY=",
+        ]);
+        let flags = each.flags;
+        assert_eq!(flags.format, Shape::Records);
+        assert_eq!(flags.timeout, Some(Duration::from_millis(250)));
+        assert_eq!(flags.deadline, Some(Duration::from_secs(60)));
+        assert_eq!((flags.max_memory, flags.max_output), (Some(64 << 20), Some(1 << 20)));
+        assert_eq!((flags.retries, flags.fresh, flags.strings, flags.raw), (2, true, true, true));
+        let environment: Vec<(&str, Option<&str>)> =
+            flags.env.iter().map(|flag| (flag.name.as_str(), flag.value.as_deref())).collect();
+        assert_eq!(environment, [("HOME", None), ("A", Some("b=c")), ("EMPTY", Some(""))]);
+    }
+
+    #[test]
+    fn mistakes_take_one_line() {
+        check_refused(
+            &["map", "m", "t", "-j", "0"],
+            "invalid value '0' for '--workers <N>': give a number from 1 to 1024, or `auto` for one per usable core",
+        );
+        check_refused(
+            &["map", "m", "t", "-j", "-5"],
+            "invalid value '-5' for '--workers <N>': give a number from 1 to 1024, or `auto` for one per usable core",
+        );
+        check_refused(
+            &["map", "m", "t", "--unorderd"],
+            "unexpected argument '--unorderd' found; tip: a similar argument exists: '--unordered' (see `wasmpool map --help`)",
+        );
+        check_refused(
+            &["starmap", "m"],
+            "the following required arguments were not provided: <TASK> (see `wasmpool starmap --help`)",
+        );
+        check_refused(
+            &["map", "m", "t", "--format", "xml"],
+            "invalid value 'xml' for '--format <FORMAT>' [possible values: lines, array, records]",
+        );
+        check_refused(
+            &["inspect", "m", "-5..5"],
+            "unexpected argument '-5..5' found (see `wasmpool inspect --help`)",
+        );
+        check_refused(
+            &["inspct", "m"],
+            "unrecognized subcommand 'inspct'; tip: a similar subcommand exists: 'inspect' (see `wasmpool --help`)",
+        );
+        check_refused(
+            &["map", "m", "t", "--env", "=x"],
+            "invalid value '=x' for '--env <NAME[=VALUE]>': the name is missing; give NAME or NAME=VALUE",
+        );
+    }
+
+    #[test]
+    fn help_and_version_are_no_mistakes() {
+        for (line, kind) in [
+            (&["--help"][..], ErrorKind::DisplayHelp),
+            (&["map", "-h"], ErrorKind::DisplayHelp),
+            (&["--version"], ErrorKind::DisplayVersion),
+            (&[], ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+        ] {
+            assert_eq!(typed(line).expect_err("not a request").kind(), kind, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn help_shows_examples_and_stays_within_the_page() {
+        for verb in ["map", "starmap", "apply", "inspect"] {
+            for flag in ["-h", "--help"] {
+                let help = typed(&[verb, flag]).expect_err("help").render().to_string();
+                assert!(help.contains(&format!("Examples:\n  wasmpool {verb} ")), "{help}");
+                assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+            }
+        }
+    }
+}

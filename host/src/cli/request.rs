@@ -1,0 +1,182 @@
+//! The command line as meant: flags checked against each other and turned into the modes they stand for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args::{Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, Verb};
+use super::inputs::{Binding, Text};
+use super::output::{Order, Shape, Strings};
+use super::quantity::Workers;
+
+/// What the command is to do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Make calls.
+    Calls(Calls),
+    /// Describe a module.
+    Inspect(InspectArguments),
+}
+
+/// Everything about a job that the command line says.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    pub(crate) module: PathBuf,
+    pub(crate) task: String,
+    pub(crate) inputs: Inputs,
+    pub(crate) text: Text,
+    pub(crate) workers: Workers,
+    pub(crate) order: Order,
+    pub(crate) on_error: OnError,
+    pub(crate) retries: u32,
+    pub(crate) isolation: Isolation,
+    /// `None` in this and the following: the pool's default.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) memory_bytes_max: Option<u64>,
+    pub(crate) output_bytes_max: Option<u64>,
+    /// Names and values that the task may see.
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) shape: Shape,
+    pub(crate) strings: Strings,
+}
+
+/// Where the calls come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    /// A call for each input on the command line, of which there is at least one.
+    Given(Binding, Vec<String>),
+    /// A call for each line of stdin.
+    Stdin(Binding),
+    /// One call with these arguments.
+    OneCall(Vec<String>),
+}
+
+/// How long an instance of the module lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// From call to call, until one fails.
+    Reuse,
+    /// For one call.
+    Fresh,
+}
+
+impl Request {
+    /// Gives the flags their meaning; `variable` looks a variable of this process's environment up.
+    ///
+    /// # Errors
+    ///
+    /// One line for the user, when flags contradict each other or the environment.
+    pub(crate) fn new(
+        arguments: Arguments,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let each = |binding, each: EachInput| {
+            let inputs = match each.inputs {
+                none if none.is_empty() => Inputs::Stdin(binding),
+                given => Inputs::Given(binding, given),
+            };
+            (each.target, inputs, each.flags)
+        };
+        let (target, inputs, flags) = match arguments.verb {
+            Verb::Inspect(inspect) => return Ok(Self::Inspect(inspect)),
+            Verb::Map(map) => each(Binding::One, map),
+            Verb::Starmap(starmap) => each(Binding::Many, starmap),
+            Verb::Apply(OneCall { target, arguments, flags }) => (target, Inputs::OneCall(arguments), flags),
+        };
+        check_agreement(&flags, &inputs)?;
+        Ok(Self::Calls(Calls {
+            module: target.module,
+            task: target.task,
+            inputs,
+            text: if flags.strings { Text::Strings } else { Text::Json },
+            workers: flags.workers,
+            order: if flags.unordered { Order::Completion } else { Order::Input },
+            on_error: flags.on_error,
+            retries: flags.retries,
+            isolation: if flags.fresh { Isolation::Fresh } else { Isolation::Reuse },
+            timeout: flags.timeout,
+            deadline: flags.deadline,
+            memory_bytes_max: flags.max_memory,
+            output_bytes_max: flags.max_output,
+            environment: granted(flags.env, variable)?,
+            shape: flags.format,
+            strings: if flags.raw { Strings::Raw } else { Strings::Quoted },
+        }))
+    }
+}
+
+fn check_agreement(flags: &Flags, inputs: &Inputs) -> Result<(), String> {
+    if flags.raw && flags.format != Shape::Lines {
+        return Err("--raw prints plain lines, but --format asks for JSON; leave one of them away".to_owned());
+    }
+    let arrays_wanted = matches!(inputs, Inputs::Given(Binding::Many, _) | Inputs::Stdin(Binding::Many));
+    if flags.strings && arrays_wanted {
+        return Err(
+            "--strings gives each call one string, but starmap takes arrays of arguments; use map".to_owned()
+        );
+    }
+    Ok(())
+}
+
+fn granted(
+    flags: Vec<EnvironmentFlag>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, String)>, String> {
+    let with_value = |EnvironmentFlag { name, value }| match value.or_else(|| variable(&name)) {
+        Some(value) => Ok((name, value)),
+        None => Err(format!("--env {name}: not set here, or not UTF-8; give --env {name}=VALUE")),
+    };
+    flags.into_iter().map(with_value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::args;
+
+    fn meant(line: &str) -> Result<Calls, String> {
+        let words = line.split(' ').map(OsString::from);
+        let arguments =
+            args::parse(std::iter::once(OsString::from("wasmpool")).chain(words)).expect("accepted");
+        let variable = |name: &str| (name == "HOME").then(|| "/home/ada".to_owned());
+        match Request::new(arguments, variable)? {
+            Request::Calls(calls) => Ok(calls),
+            Request::Inspect(inspect) => panic!("{inspect:?}"),
+        }
+    }
+
+    fn check_inputs(line: &str, expected: &Inputs) {
+        assert_eq!(meant(line).expect("accepted").inputs, *expected, "{line}");
+    }
+
+    fn check_refused(line: &str, expected: &str) {
+        let refusal = meant(line).expect_err("refused");
+        assert!(refusal.starts_with(expected), "{line}: {refusal}");
+    }
+
+    #[test]
+    fn the_verb_says_where_calls_come_from() {
+        check_inputs("map m t", &Inputs::Stdin(Binding::One));
+        check_inputs("map m t -5..5", &Inputs::Given(Binding::One, vec!["-5..5".to_owned()]));
+        check_inputs("starmap m t", &Inputs::Stdin(Binding::Many));
+        check_inputs("apply m t", &Inputs::OneCall(vec![]));
+        check_inputs("apply m t 1 -2", &Inputs::OneCall(vec!["1".to_owned(), "-2".to_owned()]));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        check_refused("map m t --raw --format array", "--raw prints plain lines");
+        check_refused("starmap m t --strings", "--strings gives each call one string");
+        check_refused("map m t --env GONE", "--env GONE: not set here");
+    }
+
+    #[test]
+    fn granted_variables_carry_their_values() {
+        let calls = meant("map m t --env HOME --env A=b").expect("accepted");
+        let expected =
+            [("HOME", "/home/ada"), ("A", "b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(calls.environment, expected);
+    }
+}
