@@ -26,7 +26,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use serde::Deserialize;
 
-use super::printable::printable;
+use crate::printable::printable;
 
 const TARGET: &str = "wasm32-wasip1";
 

@@ -12,7 +12,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use super::json;
-use super::printable::{printable, printable_name};
+use crate::printable::{printable, printable_name};
 
 /// A numeric type of wasm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::printable::printable;
+use crate::printable::printable;
 
 /// A module as its bytes describe it; nothing of it has run.
 #[derive(Clone, Debug, Serialize)]

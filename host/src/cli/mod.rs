@@ -21,6 +21,5 @@ pub(crate) mod inputs;
 pub(crate) mod inspect;
 pub(crate) mod json;
 pub(crate) mod output;
-pub(crate) mod printable;
 pub(crate) mod quantity;
 pub(crate) mod request;

@@ -9,6 +9,7 @@
 //! control characters, and nobody believes them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use wasmpool_abi::section::{FLAG_FALLIBLE, FLAG_NUMERIC, SectionError, TaskRecord, records};
 use wasmpool_abi::{NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
@@ -77,6 +78,15 @@ pub(crate) struct Parameter {
     pub name: Option<String>,
     /// Its type, in the words of the module's language or of WebAssembly.
     pub kind: String,
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name}: {}", self.kind),
+            None => f.write_str(&self.kind),
+        }
+    }
 }
 
 /// How to call a task with bare numbers.

@@ -18,7 +18,10 @@
 pub(crate) mod catalog;
 pub(crate) mod compile;
 pub(crate) mod driver;
+mod driver_memory;
 pub(crate) mod engine;
+mod guest;
 pub(crate) mod memory;
 mod outline;
+pub(crate) mod tenant;
 pub(crate) mod wasi;

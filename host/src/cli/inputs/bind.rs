@@ -4,7 +4,7 @@ use super::kind::Kind;
 use super::range::Range;
 use super::{Binding, InputError, Parameters, Piece, Text};
 use crate::cli::json::{self, Fault, Problem};
-use crate::cli::printable::{printable, printable_name};
+use crate::printable::{printable, printable_name};
 
 /// Turns inputs, one after the other, into the arguments of calls of one task.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ pub(crate) use lines::{JsonLines, LINE_BYTES_MAX, refuse_terminal};
 use std::fmt;
 use std::io;
 
-use super::printable::{printable, printable_name};
+use crate::printable::{printable, printable_name};
 
 /// What the verb binds an input to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

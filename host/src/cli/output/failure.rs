@@ -1,6 +1,6 @@
 //! What stderr says about a failed call.
 
-use crate::cli::printable::printable;
+use crate::printable::printable;
 
 /// One line without its end: `wasmpool: call 3 (input 7) failed: KIND: MESSAGE`.
 ///

@@ -18,6 +18,13 @@ pub(crate) fn printable_name(name: &str) -> Printable<'_> {
     printable(name, 80)
 }
 
+/// A line that a guest printed, made fit for a terminal; tabulators stay.
+pub(crate) fn line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let columns = text.split('\t').map(|column| printable(column, usize::MAX).to_string());
+    columns.collect::<Vec<_>>().join("\t")
+}
+
 /// See [`printable`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printable<'a> {

@@ -1,0 +1,341 @@
+//! The control socket: descriptors, and the few words that are said once.
+//!
+//! A sequenced-packet socket joins the supervisor with each process it starts; one packet is one frame, in
+//! MessagePack. Sending never blocks: a partner whose socket is full is not reading, and that is an error. The
+//! supervisor makes no room for descriptors where it expects none, so that none can be planted on it.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Version of everything in `channel`; both ends must have the same.
+pub(crate) const VERSION: u32 = 1;
+
+/// Most bytes of a frame.
+const FRAME_BYTES_MAX: usize = 128 << 10;
+
+/// Most descriptors that travel with a frame.
+pub(crate) const DESCRIPTORS_MAX: usize = 4;
+
+/// First frame to every process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// [`VERSION`] of the supervisor.
+    pub(crate) version: u32,
+    /// Process id of the supervisor, so that the process can tell whether its parent is still alive.
+    pub(crate) supervisor: u32,
+}
+
+/// Answer to [`Hello`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HelloBack {
+    /// [`VERSION`] of the process.
+    pub(crate) version: u32,
+}
+
+/// Tells a worker which module it serves; with the descriptors of module, drivers, down and up region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Load {
+    /// Whether the descriptor of the drivers means anything.
+    pub(crate) has_drivers: bool,
+    /// Most bytes of an instance's memories and tables.
+    pub(crate) memory_bytes_max: u64,
+    /// Bytes of memory that are cleared rather than given back between instances.
+    pub(crate) keep_resident_bytes: u64,
+    /// The guest's environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// The module's tasks, by the numbers that orders use.
+    pub(crate) tasks: Vec<TaskEntries>,
+    /// For each batch driver an export of its signature: their module imports one of each.
+    pub(crate) stand_ins: Vec<String>,
+}
+
+/// How a worker enters a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TaskEntries {
+    /// Export of the pull loop.
+    pub(crate) pull: Option<String>,
+    /// Export that takes and returns numbers.
+    pub(crate) numeric: Option<NumericEntry>,
+}
+
+/// A task that takes and returns numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NumericEntry {
+    /// Name of the export.
+    pub(crate) export: String,
+    /// Number of its parameters.
+    pub(crate) parameters: u32,
+    /// Number of its results.
+    pub(crate) results: u32,
+    /// Which batch driver serves it, if any.
+    pub(crate) driver: Option<u16>,
+}
+
+/// What a worker says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum WorkerSays {
+    /// The module is loaded; orders may come.
+    Ready,
+    /// The module cannot be served, and why.
+    Refused(String),
+    /// The worker itself broke, and how; it ends after this.
+    Panicked(String),
+}
+
+/// Asks the compiler process for a module; with a descriptor of the module's bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Compile {
+    /// Most bytes of memory that compiling may take.
+    pub(crate) memory_bytes_max: u64,
+    /// Most seconds of processor time.
+    pub(crate) cpu_seconds_max: u64,
+}
+
+/// What the compiler process answers; with the descriptors of module and drivers when it is `Compiled`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum CompilerSays {
+    /// Done. `has_drivers` tells whether the second descriptor holds anything.
+    Compiled {
+        /// Whether the module has numeric exports, and so drivers.
+        has_drivers: bool,
+    },
+    /// The module is at fault, and how.
+    Invalid(String),
+}
+
+/// One end of a control socket.
+#[derive(Debug)]
+pub(crate) struct Control {
+    socket: OwnedFd,
+}
+
+/// Why a frame did not come.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// The partner has closed its end: it is dead or dying.
+    #[error("the other end of the control socket is closed")]
+    Closed,
+    /// No frame came in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The frame means nothing.
+    #[error("a control frame cannot be read: {0}")]
+    Garbled(String),
+    /// The socket failed.
+    #[error("the control socket failed")]
+    Io(#[from] io::Error),
+}
+
+impl Control {
+    /// Makes a pair of connected ends. Both close when another program is executed.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptors left.
+    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self { socket: ours }, theirs))
+    }
+
+    /// The end that came as a descriptor.
+    pub(crate) fn from_descriptor(socket: OwnedFd) -> Self {
+        Self { socket }
+    }
+
+    /// Sends a frame with descriptors, without ever blocking.
+    ///
+    /// # Errors
+    ///
+    /// When the partner is gone, does not read, or the frame is too long.
+    pub(crate) fn send(
+        &self,
+        frame: &impl Serialize,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), ControlError> {
+        let bytes =
+            rmp_serde::to_vec_named(frame).map_err(|error| ControlError::Garbled(error.to_string()))?;
+        if bytes.len() > FRAME_BYTES_MAX {
+            return Err(ControlError::Garbled(format!("{} bytes, at most {FRAME_BYTES_MAX}", bytes.len())));
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(ControlError::Garbled(format!("{} descriptors", descriptors.len())));
+        }
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match rustix::net::sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut ancillary, flags) {
+            Ok(_) => Ok(()),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(ControlError::Closed),
+            Err(error) => Err(ControlError::Io(error.into())),
+        }
+    }
+
+    /// Waits for a frame that comes without descriptors.
+    ///
+    /// # Errors
+    ///
+    /// When none comes within `limit`, or it cannot be read.
+    pub(crate) fn receive<T: DeserializeOwned>(&self, limit: Duration) -> Result<T, ControlError> {
+        self.wait(Some(limit))?;
+        self.read(&mut []).map(|(frame, _)| frame)
+    }
+
+    /// Waits for a frame and its descriptors; without a limit only where the partner's end closes with its death.
+    ///
+    /// # Errors
+    ///
+    /// When none comes within `limit`, or it cannot be read.
+    pub(crate) fn receive_with_descriptors<T: DeserializeOwned>(
+        &self,
+        limit: Option<Duration>,
+    ) -> Result<(T, Vec<OwnedFd>), ControlError> {
+        self.wait(limit)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        self.read(&mut space)
+    }
+
+    /// Whether the partner has closed its end, without waiting.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut polled = [PollFd::new(&self.socket, PollFlags::empty())];
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ready = rustix::event::poll(&mut polled, Some(&none));
+        ready.is_ok() && polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    }
+
+    fn wait(&self, limit: Option<Duration>) -> Result<(), ControlError> {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        loop {
+            let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let timeout = rest.map(|rest| Timespec {
+                tv_sec: rest.as_secs() as i64,
+                tv_nsec: i64::from(rest.subsec_nanos()),
+            });
+            let mut polled = [PollFd::new(&self.socket, PollFlags::IN)];
+            match rustix::event::poll(&mut polled, timeout.as_ref()) {
+                Ok(0) => return Err(ControlError::TimedOut(limit.unwrap_or_default())),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(ControlError::Io(error.into())),
+            }
+        }
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        space: &mut [MaybeUninit<u8>],
+    ) -> Result<(T, Vec<OwnedFd>), ControlError> {
+        let mut bytes = vec![0; FRAME_BYTES_MAX];
+        let mut ancillary = RecvAncillaryBuffer::new(space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let received = loop {
+            let mut into = [IoSliceMut::new(&mut bytes)];
+            match rustix::net::recvmsg(&self.socket, &mut into, &mut ancillary, flags) {
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => return Err(ControlError::Closed),
+                other => break other.map_err(io::Error::from)?,
+            }
+        };
+        let descriptors = ancillary.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+            _ => Vec::new(),
+        });
+        let descriptors = descriptors.collect();
+        if received.bytes == 0 {
+            return Err(ControlError::Closed);
+        }
+        if received.flags.contains(ReturnFlags::TRUNC) {
+            return Err(ControlError::Garbled(format!("longer than {FRAME_BYTES_MAX} bytes")));
+        }
+        let frame = rmp_serde::from_slice(&bytes[..received.bytes]);
+        let frame = frame.map_err(|error| ControlError::Garbled(error.to_string()))?;
+        Ok((frame, descriptors))
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn pair() -> (Control, Control) {
+        let (ours, theirs) = Control::pair().expect("a socket pair");
+        (ours, Control::from_descriptor(theirs))
+    }
+
+    #[test]
+    fn frames_and_descriptors_arrive() {
+        let (ours, theirs) = pair();
+        let hello = Hello { version: VERSION, supervisor: 7 };
+        ours.send(&hello, &[ours.as_fd(), theirs.as_fd()]).expect("sent");
+        let (received, descriptors): (Hello, _) =
+            theirs.receive_with_descriptors(Some(SOON)).expect("received");
+        assert_eq!(received.supervisor, 7);
+        assert_eq!(descriptors.len(), 2);
+    }
+
+    #[test]
+    fn a_closed_end_is_noticed_on_both_sides() {
+        let (ours, theirs) = pair();
+        assert!(!ours.is_closed());
+        drop(theirs);
+        assert!(ours.is_closed());
+        assert!(matches!(ours.receive::<Hello>(SOON), Err(ControlError::Closed)));
+        let sent = ours.send(&HelloBack { version: 1 }, &[]);
+        assert!(matches!(sent, Err(ControlError::Closed)), "{sent:?}");
+    }
+
+    #[test]
+    fn silence_ends_after_the_limit() {
+        let (ours, _theirs) = pair();
+        let received = ours.receive::<Hello>(Duration::from_millis(1));
+        assert!(matches!(received, Err(ControlError::TimedOut(_))));
+    }
+
+    #[test]
+    fn sending_to_a_partner_that_does_not_read_never_blocks() {
+        let (ours, _theirs) = pair();
+        let text = WorkerSays::Panicked("x".repeat(100_000));
+        let refused = (0..1000).find_map(|_| ours.send(&text, &[]).err());
+        assert!(matches!(refused, Some(ControlError::Io(_))));
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        let (ours, theirs) = pair();
+        for garbage in [&b"\xc1"[..], &[0x80; 10], &[0xff; 100]] {
+            rustix::net::send(&ours.socket, garbage, SendFlags::empty()).expect("sent");
+            assert!(matches!(theirs.receive::<WorkerSays>(SOON), Err(ControlError::Garbled(_))));
+        }
+    }
+
+    #[test]
+    fn descriptors_that_nobody_expects_are_not_taken() {
+        let (ours, theirs) = pair();
+        theirs.send(&WorkerSays::Ready, &[ours.as_fd()]).expect("sent");
+        let before = std::fs::read_dir("/proc/self/fd").map(Iterator::count).expect("a list");
+        let says: WorkerSays = ours.receive(SOON).expect("received");
+        let after = std::fs::read_dir("/proc/self/fd").map(Iterator::count).expect("a list");
+        assert_eq!(says, WorkerSays::Ready);
+        // Other tests open descriptors meanwhile, so only a bound can be asserted about the count.
+        assert!(after <= before + 64);
+    }
+}

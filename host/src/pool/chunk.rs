@@ -1,0 +1,65 @@
+//! A chunk: calls on their way from a job to a worker.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::job::Job;
+
+/// A contiguous range of a job's calls, owned by whoever is to see them run.
+///
+/// A chunk that is dropped settles its calls as lost, so that a thread of the supervisor that panics hangs nobody.
+pub(crate) struct Chunk {
+    job: Arc<Job>,
+    calls: Range<u64>,
+}
+
+impl Chunk {
+    /// Takes charge of `calls`.
+    pub(crate) fn new(job: Arc<Job>, calls: Range<u64>) -> Self {
+        Self { job, calls }
+    }
+
+    /// The job.
+    pub(crate) fn job(&self) -> &Arc<Job> {
+        &self.job
+    }
+
+    /// The calls.
+    pub(crate) fn calls(&self) -> Range<u64> {
+        self.calls.clone()
+    }
+
+    /// Keeps the first `count` calls; the rest becomes a chunk of its own.
+    pub(crate) fn split_off(&mut self, count: u64) -> Option<Self> {
+        let middle = (self.calls.start + count).min(self.calls.end);
+        let rest = middle..self.calls.end;
+        self.calls.end = middle;
+        (!rest.is_empty()).then(|| Self::new(Arc::clone(&self.job), rest))
+    }
+
+    /// One chunk of this and the one that follows it.
+    ///
+    /// # Panics
+    ///
+    /// When `next` does not follow.
+    pub(crate) fn merge(mut self, next: Self) -> Self {
+        let (_, calls) = next.into_parts();
+        assert_eq!(self.calls.end, calls.start, "chunks with a gap between them");
+        self.calls.end = calls.end;
+        self
+    }
+
+    /// Hands the calls over to a ledger, which answers for them from now on.
+    pub(crate) fn into_parts(mut self) -> (Arc<Job>, Range<u64>) {
+        let calls = std::mem::replace(&mut self.calls, 0..0);
+        (Arc::clone(&self.job), calls)
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if !self.calls.is_empty() {
+            self.job.abandon(self.calls.clone());
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! From a module's bytes to sealed machine code: the cache, and the compiler process behind it.
+//!
+//! The supervisor never compiles, maps or runs anything of a module. It reads the bytes, asks the cache, and
+//! otherwise a process of its own that ends when it is done. Code is native code, so what comes from the disk is
+//! checked by hash, and taken only from a directory that nobody else can write to; but the hash only tells damage,
+//! the directory's owner is who is trusted.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, ErrorKind};
+use super::module::Artifact;
+use crate::channel::control::{Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION};
+use crate::process::child::Exit;
+use crate::process::nursery;
+use crate::process::reentry::Role;
+use crate::sandbox::engine::settings_key;
+use crate::shm::region::sealed_file;
+
+/// Longest time that a compiler may take.
+pub(crate) const COMPILE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Most memory that a compiler may take.
+pub(crate) const COMPILE_BYTES_MAX: u64 = 4 << 30;
+
+/// Most bytes of machine code that are taken from a compiler or a cache entry.
+const ARTIFACT_BYTES_MAX: u64 = 4 << 30;
+
+/// How long a process may take to be started and say hello.
+pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Compiles a module, or finds that it was compiled before.
+///
+/// # Errors
+///
+/// When the module is invalid, when compiling it takes more than it may, or when no process can be started.
+pub(crate) fn artifact(wasm: &[u8], name: &str, cache: Option<&Cache>) -> Result<Artifact, Error> {
+    let key = cache.map(|cache| cache.entry(wasm));
+    if let Some(found) = key.as_deref().and_then(read_entry) {
+        return Ok(found);
+    }
+    let (artifact, code) = compile(wasm, name)?;
+    if let Some(path) = key {
+        // A cache that cannot be written costs time at the next start and nothing else.
+        let _ = write_entry(&path, &code);
+    }
+    Ok(artifact)
+}
+
+/// The two images of an artifact, for the cache.
+struct Code {
+    module: Vec<u8>,
+    drivers: Vec<u8>,
+}
+
+impl Code {
+    fn seal(&self) -> io::Result<Artifact> {
+        Ok(Artifact {
+            module: sealed_file("wasmpool-module", &self.module)?,
+            drivers: sealed_file("wasmpool-drivers", &self.drivers)?,
+            has_drivers: !self.drivers.is_empty(),
+        })
+    }
+}
+
+fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
+    let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
+    };
+    let (control, theirs) = Control::pair().map_err(|error| set_up(error.into()))?;
+    let (died, death) = std::sync::mpsc::channel();
+    let on_death = Box::new(move |exit| drop(died.send(exit)));
+    let child = nursery::spawn(Role::Compiler, theirs, on_death).map_err(|error| set_up(error.into()))?;
+    let spoken = talk(&control, wasm);
+    let (says, images) = spoken.map_err(|error| match error {
+        ControlError::Closed => {
+            let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
+            let limits = format!(
+                "it may take {} GiB of memory and {} s",
+                COMPILE_BYTES_MAX >> 30,
+                COMPILE_TIME_MAX.as_secs()
+            );
+            Error::new(
+                ErrorKind::Module,
+                format!("compiling module {name} failed: the compiler {exit} ({limits})"),
+            )
+        }
+        ControlError::TimedOut(limit) => {
+            let text = format!("compiling module {name} took longer than its limit of {limit:?}");
+            Error::new(ErrorKind::Module, text)
+        }
+        other => set_up(other.into()),
+    })?;
+    drop(child);
+    match says {
+        CompilerSays::Invalid(reason) => {
+            Err(Error::new(ErrorKind::Module, format!("module {name} is not valid: {reason}")))
+        }
+        CompilerSays::Compiled { .. } => {
+            // A copy, sealed here: what the compiler still holds of its own files changes nothing.
+            let code = read_images(images).map_err(|error| set_up(error.into()))?;
+            let artifact = code.seal().map_err(|error| set_up(error.into()))?;
+            Ok((artifact, code))
+        }
+    }
+}
+
+fn talk(control: &Control, wasm: &[u8]) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
+    greet(control)?;
+    let request =
+        Compile { memory_bytes_max: COMPILE_BYTES_MAX, cpu_seconds_max: COMPILE_TIME_MAX.as_secs() };
+    let file = sealed_file("wasmpool-wasm", wasm)?;
+    control.send(&request, &[file.as_fd()])?;
+    control.receive_with_descriptors(Some(COMPILE_TIME_MAX))
+}
+
+/// Says hello to a process that was just started, and hears its version.
+///
+/// # Errors
+///
+/// When it does not answer, or is of another version.
+pub(crate) fn greet(control: &Control) -> Result<(), ControlError> {
+    control.send(&Hello { version: VERSION, supervisor: std::process::id() }, &[])?;
+    let back: HelloBack = control.receive(START_TIME_MAX)?;
+    if back.version != VERSION {
+        let text = format!("the process speaks version {}, this program {VERSION}", back.version);
+        return Err(ControlError::Garbled(text));
+    }
+    Ok(())
+}
+
+fn read_images(images: Vec<OwnedFd>) -> io::Result<Code> {
+    let images: [OwnedFd; 2] =
+        images.try_into().map_err(|_| io::Error::other("the compiler sent other files than two"))?;
+    let [module, drivers] = images.map(|image| {
+        let mut bytes = Vec::new();
+        let file = File::from(image);
+        io::Seek::rewind(&mut &file)?;
+        file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    Ok(Code { module: module?, drivers: drivers? })
+}
+
+/// Where compiled code is kept between runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    directory: PathBuf,
+}
+
+impl Cache {
+    /// The user's cache, if there is a place for one that only the user can write to.
+    pub(crate) fn of_user() -> Option<Self> {
+        let base = match std::env::var_os("XDG_CACHE_HOME").filter(|path| Path::new(path).is_absolute()) {
+            Some(path) => PathBuf::from(path),
+            None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
+        };
+        Self::at(&base.join("wasmpool"))
+    }
+
+    /// A cache in `directory`, which is made if need be.
+    pub(crate) fn at(directory: &Path) -> Option<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).ok()?;
+        is_ours_alone(&fs::symlink_metadata(directory).ok()?)
+            .then(|| Self { directory: directory.to_owned() })
+    }
+
+    /// Path of the entry for a module: its name tells the bytes, the engine and the machine.
+    fn entry(&self, wasm: &[u8]) -> PathBuf {
+        let mut hash = Sha256::new();
+        hash.update(Sha256::digest(wasm));
+        hash.update(settings_key());
+        let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.directory.join(name)
+    }
+}
+
+/// Whether a file or directory belongs to this user and nobody else can write to it.
+fn is_ours_alone(metadata: &fs::Metadata) -> bool {
+    let others_write = metadata.mode() & 0o022 != 0;
+    metadata.uid() == rustix::process::geteuid().as_raw()
+        && !others_write
+        && !metadata.file_type().is_symlink()
+}
+
+/// First bytes of a cache entry.
+const MAGIC: &[u8; 8] = b"wasmpool";
+
+/// Reads an entry: `MAGIC`, the SHA-256 of all that follows, `u64` length of the module's image, the two images.
+///
+/// Nothing comes when it is missing, damaged, cut short, or could have been written by somebody else.
+fn read_entry(path: &Path) -> Option<Artifact> {
+    let file = File::open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || !is_ours_alone(&metadata) || metadata.len() > ARTIFACT_BYTES_MAX {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    parse_entry(&bytes)?.seal().ok()
+}
+
+fn parse_entry(bytes: &[u8]) -> Option<Code> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (hash, rest) = rest.split_first_chunk::<32>()?;
+    if Sha256::digest(rest).as_slice() != hash {
+        return None;
+    }
+    let (length, images) = rest.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (module, drivers) = images.split_at_checked(length)?;
+    Some(Code { module: module.to_vec(), drivers: drivers.to_vec() })
+}
+
+fn write_entry(path: &Path, code: &Code) -> io::Result<()> {
+    let length = (code.module.len() as u64).to_le_bytes();
+    let mut hash = Sha256::new();
+    for part in [&length[..], &code.module, &code.drivers] {
+        hash.update(part);
+    }
+    let directory = path.parent().ok_or_else(|| io::Error::other("an entry lies in a directory"))?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    for part in [MAGIC, hash.finalize().as_slice(), &length, &code.module, &code.drivers] {
+        file.write_all(part)?;
+    }
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn code() -> Code {
+        Code { module: b"module".to_vec(), drivers: b"drivers".to_vec() }
+    }
+
+    fn stored() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = Cache::at(&directory.path().join("cache")).expect("a cache");
+        let path = cache.entry(b"wasm");
+        write_entry(&path, &code()).expect("written");
+        (directory, path)
+    }
+
+    #[test]
+    fn entries_read_back_as_they_were_written() {
+        let (_directory, path) = stored();
+        let read = parse_entry(&fs::read(&path).expect("bytes")).expect("an entry");
+        assert_eq!((read.module, read.drivers), (code().module, code().drivers));
+        assert!(read_entry(&path).expect("an artifact").has_drivers);
+    }
+
+    #[test]
+    fn a_damaged_or_truncated_entry_is_not_taken() {
+        let (_directory, path) = stored();
+        let bytes = fs::read(&path).expect("bytes");
+        for length in 0..bytes.len() {
+            assert!(parse_entry(&bytes[..length]).is_none(), "cut to {length}");
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(parse_entry(&damaged).is_none(), "damaged at {at}");
+        }
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_taken() {
+        let (_directory, path) = stored();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).expect("changed");
+        assert!(read_entry(&path).is_none());
+        let directory = path.parent().expect("a directory");
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).expect("changed");
+        assert!(Cache::at(directory).is_none());
+    }
+
+    #[test]
+    fn other_bytes_have_another_entry() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = Cache::at(directory.path()).expect("a cache");
+        assert_ne!(cache.entry(b"a"), cache.entry(b"b"));
+    }
+}

@@ -1,0 +1,481 @@
+//! A feeder: the supervisor's thread for one seat.
+//!
+//! It keeps a worker there, finds it chunks, takes back what comes, and buries it when it dies. Whatever it does, it
+//! does in small steps between which it holds no lock, and each step ends in one of three ways: look again, sleep on
+//! the worker's bell while the worker works, or sleep in the lobby while there is nothing to do.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::chunk::Chunk;
+use super::compile::{START_TIME_MAX, greet};
+use super::module::ModuleState;
+use super::seat::Service;
+use super::shared::{Blank, SeatState, Shared, Tenure};
+use crate::channel::control::{Control, WorkerSays};
+use crate::channel::post::Post;
+use crate::process::child::{Child, Exit};
+use crate::process::nursery;
+use crate::process::reentry::Role;
+use crate::schedule::affinity::{self, Demand, TENURE};
+use crate::schedule::deques::Deques;
+
+/// Longest sleep of a feeder without work; wake-ups do not depend on it.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// How soon a thief comes back to a victim whose lock somebody held.
+const THIEF_RETURNS: Duration = Duration::from_micros(200);
+
+/// First pause before another worker is started where the last ones died or could not be started; it doubles.
+const BACK_OFF_MIN: Duration = Duration::from_millis(5);
+
+/// Longest such pause.
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// Starts that may fail in a row before the pool says that it cannot start workers.
+const FAILED_STARTS_MAX: u32 = 3;
+
+/// One seat's thread.
+pub(crate) struct Feeder {
+    shared: Arc<Shared>,
+    /// Number of the seat.
+    number: usize,
+    deques: Deques<Chunk>,
+    /// The module that the next worker here will serve, when that is settled.
+    next: Option<Arc<ModuleState>>,
+    failed_starts: u32,
+}
+
+/// What comes after a step.
+enum Step {
+    /// Look again.
+    Again,
+    /// Sleep until the worker has something, at most so long.
+    Busy(Arc<Post>, Duration),
+    /// Sleep until somebody has work, at most so long.
+    Idle(Duration),
+    /// Pause, whatever happens, then look again.
+    BackOff(Duration),
+    /// The pool is closing.
+    End,
+}
+
+impl Feeder {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize, deques: Deques<Chunk>) -> Self {
+        Self { shared, number, deques, next: None, failed_starts: 0 }
+    }
+
+    /// Feeds until the pool closes.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            // Announced before the look, so that what comes up during the look ends the sleep.
+            let announced = shared.lobby.bell().announce();
+            match self.step() {
+                Step::Again => {}
+                Step::Idle(limit) => shared.lobby.bell().sleep(announced, limit),
+                Step::Busy(post, limit) => self.sleep_on_worker(&post, limit),
+                Step::BackOff(pause) => std::thread::sleep(pause),
+                Step::End => return self.end(),
+            }
+        }
+    }
+
+    fn sleep_on_worker(&self, post: &Post, limit: Duration) {
+        let announced = post.feeder_bell().announce();
+        let has_news = match &self.state().tenure {
+            Tenure::Serving(service) => service.has_news(),
+            _ => true,
+        };
+        if !has_news && !self.shared.is_closing() {
+            post.feeder_bell().sleep(announced, limit);
+        }
+    }
+
+    fn end(self) {
+        // What still lies in the deque belongs to jobs that were cancelled; dropping it settles nothing.
+        let mut state = self.state();
+        if let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) {
+            service.abandon();
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, SeatState> {
+        self.shared.seats[self.number].lock()
+    }
+
+    fn step(&mut self) -> Step {
+        if self.shared.is_closing() {
+            return Step::End;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.seats[self.number].lock();
+        if state.is_lent {
+            state.feeder_waits = true;
+            return Step::Idle(IDLE_MAX);
+        }
+        match &mut state.tenure {
+            Tenure::Vacant => self.start(&mut state),
+            Tenure::Blank(blank) if blank.child.death().is_some() => {
+                let exit = blank.child.death().unwrap_or(Exit::Unknown);
+                self.vacate(&mut state);
+                self.start_failed(format!("a new worker {exit}"))
+            }
+            Tenure::Blank(_) => self.seat(&mut state),
+            Tenure::Serving(service) => {
+                if let Some(exit) = service.child.death() {
+                    return self.bury(&mut state, exit);
+                }
+                let tended = service.tend(self.number, &*shared.on_line);
+                let outlook = Outlook::of(service);
+                drop(state);
+                shared.requeue(tended.retries);
+                self.feed(outlook)
+            }
+        }
+    }
+
+    /// Starts a worker that waits to be told its module.
+    fn start(&mut self, state: &mut SeatState) -> Step {
+        match self.start_blank() {
+            Ok(blank) => {
+                state.tenure = Tenure::Blank(blank);
+                self.failed_starts = 0;
+                self.shared.note_mended();
+                Step::Again
+            }
+            Err(story) => self.start_failed(story),
+        }
+    }
+
+    fn start_blank(&self) -> Result<Blank, String> {
+        let describe = |error: &dyn std::error::Error| match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        let (post, regions) = Post::create().map_err(|error| describe(&error))?;
+        let (control, theirs) = Control::pair().map_err(|error| describe(&error))?;
+        let post = Arc::new(post);
+        let (bell, lobby) = (Arc::clone(&post), Arc::clone(&self.shared.lobby));
+        let on_death = Box::new(move |_| {
+            bell.feeder_bell().ring_always();
+            lobby.bell().ring_always();
+        });
+        let child = nursery::spawn(Role::Worker, theirs, on_death).map_err(|error| describe(&error))?;
+        let child = Arc::new(child);
+        self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
+        greet(&control).map_err(|error| {
+            let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
+            format!("a new worker did not answer{end}: {}", describe(&error))
+        })?;
+        Ok(Blank { child, control, post, regions })
+    }
+
+    fn start_failed(&mut self, story: String) -> Step {
+        self.failed_starts += 1;
+        if self.failed_starts >= FAILED_STARTS_MAX {
+            self.shared.note_broken(story);
+        }
+        Step::BackOff(back_off(self.failed_starts))
+    }
+
+    /// Tells a blank worker its module, when there is one for it.
+    fn seat(&mut self, state: &mut SeatState) -> Step {
+        let Some(module) = self.choose_module() else { return Step::Idle(IDLE_MAX) };
+        let Tenure::Blank(blank) = std::mem::replace(&mut state.tenure, Tenure::Vacant) else {
+            return Step::Again;
+        };
+        // Relaxed: a count that schedules, nothing more.
+        module.workers.fetch_add(1, Ordering::Relaxed);
+        match load(&blank, &module) {
+            Ok(()) => {
+                let Blank { child, control, post, .. } = blank;
+                let service = Service::new(child, control, post, module);
+                state.tenure = Tenure::Serving(Box::new(service));
+                Step::Again
+            }
+            Err(problem) => {
+                module.workers.fetch_sub(1, Ordering::Relaxed);
+                self.shared.seats[self.number].set_process(None);
+                drop(blank);
+                if self.shared.is_closing() {
+                    return Step::End;
+                }
+                match problem {
+                    LoadProblem::Refused(story) => {
+                        module.note_unusable(story);
+                        Step::Again
+                    }
+                    LoadProblem::Broke(story) => Step::BackOff(back_off(module.note_crash(story))),
+                }
+            }
+        }
+    }
+
+    /// The module for a worker that has none: the one that needs it most, else the newest, so that it is warm.
+    fn choose_module(&mut self) -> Option<Arc<ModuleState>> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        let mut modules = self.shared.modules();
+        modules.retain(|module| module.quarantine().is_none());
+        match affinity::change(None, &demands(&modules)) {
+            Some(index) => Some(modules.swap_remove(index)),
+            None => modules.pop(),
+        }
+    }
+
+    fn vacate(&self, state: &mut SeatState) {
+        state.tenure = Tenure::Vacant;
+        self.shared.seats[self.number].set_process(None);
+    }
+
+    /// Settles what a dead worker leaves, and makes room for the next.
+    fn bury(&mut self, state: &mut SeatState, exit: Exit) -> Step {
+        let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) else {
+            return Step::Again;
+        };
+        self.shared.seats[self.number].set_process(None);
+        let module = Arc::clone(&service.module);
+        module.workers.fetch_sub(1, Ordering::Relaxed);
+        let remains = service.bury(exit, self.number, &*self.shared.on_line);
+        let crashes = if remains.is_crash { module.note_crash(remains.story) } else { 0 };
+        self.shared.requeue(remains.chunks);
+        // The first death may be anybody's doing; only those that follow without success are suspicious.
+        if crashes > 1 { Step::BackOff(back_off(crashes - 1)) } else { Step::Again }
+    }
+
+    /// Finds the worker something to do.
+    fn feed(&mut self, outlook: Outlook) -> Step {
+        if let Some(target) = self.change_of_module(&outlook) {
+            if outlook.is_idle {
+                self.retire(target);
+                return Step::Again;
+            }
+            return Step::Busy(outlook.post, outlook.interval);
+        }
+        if outlook.has_room {
+            match self.find(&outlook.module, outlook.is_idle) {
+                Found::Chunk(chunk) => {
+                    self.post(chunk);
+                    return Step::Again;
+                }
+                Found::TryLater if outlook.is_idle => return Step::Idle(THIEF_RETURNS),
+                Found::TryLater | Found::Nothing => {}
+            }
+        }
+        if outlook.is_idle { Step::Idle(IDLE_MAX) } else { Step::Busy(outlook.post, outlook.interval) }
+    }
+
+    /// The module that this worker should make room for, if any.
+    fn change_of_module(&self, outlook: &Outlook) -> Option<Arc<ModuleState>> {
+        let mut others = self.shared.modules();
+        others.retain(|module| !Arc::ptr_eq(module, &outlook.module));
+        if others.is_empty() {
+            return None;
+        }
+        let mut own = demand(&outlook.module);
+        own.has_work |= !outlook.is_idle;
+        let index = affinity::change(Some((own, outlook.served)), &demands(&others))?;
+        Some(others.swap_remove(index))
+    }
+
+    /// Ends the worker so that one with another module's rights can take its place.
+    fn retire(&mut self, target: Arc<ModuleState>) {
+        let mut state = self.state();
+        let may = matches!(&state.tenure, Tenure::Serving(service) if service.is_idle()) && !state.is_lent;
+        if !may {
+            return;
+        }
+        if let Tenure::Serving(service) = &state.tenure {
+            service.module.workers.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.vacate(&mut state);
+        drop(state);
+        self.next = Some(target);
+    }
+
+    fn post(&mut self, chunk: Chunk) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.seats[self.number].lock();
+        let module = Arc::clone(&chunk.job().work.module);
+        let is_lent = state.is_lent;
+        let rest = match &mut state.tenure {
+            Tenure::Serving(service)
+                if !is_lent && service.has_room() && Arc::ptr_eq(&service.module, &module) =>
+            {
+                let is_divisible = chunk.calls().end - chunk.calls().start > 1;
+                let (_, rest) = service.post(chunk, false);
+                if rest.is_none() && !is_divisible {
+                    return;
+                }
+                rest
+            }
+            // A caller was quicker; siblings may have it.
+            _ => {
+                state.feeder_waits |= is_lent;
+                Some(chunk)
+            }
+        };
+        drop(state);
+        if let Some(rest) = rest {
+            self.deques.push(rest);
+        }
+        // Idle siblings can take the rest, or split what was posted.
+        shared.lobby.bell().ring();
+    }
+
+    /// Looks for a chunk of this module: here, in its queue and jobs, at siblings', and inside siblings' chunks.
+    fn find(&self, module: &Arc<ModuleState>, is_idle: bool) -> Found {
+        let workers = self.shared.seats.len();
+        loop {
+            let found = self
+                .deques
+                .pop()
+                .or_else(|| self.take(module, workers))
+                .or_else(|| if is_idle { self.deques.steal() } else { None });
+            let Some(chunk) = found else { break };
+            if !chunk.job().wants(chunk.calls().start) {
+                // Nobody waits for it any more.
+                continue;
+            }
+            if !Arc::ptr_eq(&chunk.job().work.module, module) {
+                self.shared.requeue(vec![chunk]);
+                continue;
+            }
+            return Found::Chunk(chunk);
+        }
+        if is_idle { self.split(module) } else { Found::Nothing }
+    }
+
+    /// Takes calls from the module; half of them wait in the own deque, where an idle sibling finds them.
+    fn take(&self, module: &ModuleState, workers: usize) -> Option<Chunk> {
+        let mut chunk = module.take(workers)?;
+        let calls = chunk.calls();
+        if let Some(second) = chunk.split_off((calls.end - calls.start).div_ceil(2)) {
+            self.deques.push(second);
+        }
+        Some(chunk)
+    }
+
+    /// Takes the upper half of the sibling's chunk with the most calls left.
+    fn split(&self, module: &Arc<ModuleState>) -> Found {
+        let mut was_refused = false;
+        let mut richest = None;
+        for (number, seat) in self.shared.seats.iter().enumerate() {
+            if number == self.number {
+                continue;
+            }
+            let Some(state) = seat.try_lock() else {
+                was_refused = true;
+                continue;
+            };
+            if let Tenure::Serving(service) = &state.tenure
+                && Arc::ptr_eq(&service.module, module)
+            {
+                let rest = service.rest();
+                if rest > 0 && richest.is_none_or(|(most, _)| rest > most) {
+                    richest = Some((rest, number));
+                }
+            }
+        }
+        if let Some((_, number)) = richest {
+            match self.shared.seats[number].try_lock().as_deref_mut() {
+                Some(SeatState { tenure: Tenure::Serving(service), .. }) => {
+                    if let Some(chunk) = service.cut() {
+                        return Found::Chunk(chunk);
+                    }
+                }
+                Some(_) => {}
+                None => was_refused = true,
+            }
+        }
+        if was_refused { Found::TryLater } else { Found::Nothing }
+    }
+}
+
+/// What a look for work came to.
+enum Found {
+    Chunk(Chunk),
+    /// A victim's lock was taken; there may be something.
+    TryLater,
+    Nothing,
+}
+
+/// What a feeder has to know of its worker when it has let go of the lock.
+struct Outlook {
+    is_idle: bool,
+    has_room: bool,
+    module: Arc<ModuleState>,
+    served: Duration,
+    post: Arc<Post>,
+    interval: Duration,
+}
+
+impl Outlook {
+    fn of(service: &Service) -> Self {
+        Self {
+            is_idle: service.is_idle(),
+            has_room: service.has_room() && service.child.death().is_none(),
+            module: Arc::clone(&service.module),
+            served: Instant::now() - service.since,
+            post: Arc::clone(&service.post),
+            interval: service.interval().min(TENURE),
+        }
+    }
+}
+
+fn demand(module: &ModuleState) -> Demand {
+    // Relaxed: a count that schedules, nothing more.
+    Demand { has_work: module.has_work(), workers: module.workers.load(Ordering::Relaxed) }
+}
+
+fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {
+    modules.iter().map(|module| demand(module)).collect()
+}
+
+enum LoadProblem {
+    /// The worker says why it cannot serve the module.
+    Refused(String),
+    /// The worker broke over it.
+    Broke(String),
+}
+
+fn load(blank: &Blank, module: &ModuleState) -> Result<(), LoadProblem> {
+    let [down, up] = &blank.regions;
+    let descriptors =
+        [module.artifact.module.as_fd(), module.artifact.drivers.as_fd(), down.as_fd(), up.as_fd()];
+    let ended = |child: &Child, what: &dyn std::fmt::Display| {
+        let end = child.death().map_or_else(|| what.to_string(), |exit| exit.to_string());
+        LoadProblem::Broke(format!("{end} while it loaded the module"))
+    };
+    blank.control.send(&module.load, &descriptors).map_err(|error| ended(&blank.child, &error))?;
+    match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
+        Ok(WorkerSays::Ready) => Ok(()),
+        Ok(WorkerSays::Refused(reason)) => Err(LoadProblem::Refused(reason)),
+        Ok(WorkerSays::Panicked(message)) => {
+            Err(LoadProblem::Broke(format!("panicked while it loaded the module: {message}")))
+        }
+        Err(error) => Err(ended(&blank.child, &error)),
+    }
+}
+
+/// How long to pause after so many failures in a row.
+fn back_off(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    (BACK_OFF_MIN * 2u32.pow(doublings)).min(BACK_OFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_limit() {
+        assert_eq!(back_off(1), BACK_OFF_MIN);
+        assert_eq!(back_off(2), 2 * BACK_OFF_MIN);
+        assert_eq!(back_off(100), BACK_OFF_MAX);
+    }
+}

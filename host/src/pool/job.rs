@@ -1,0 +1,404 @@
+//! A job: everything that one request asks for, and the book of how far it is.
+//!
+//! A call of a job is in one place at a time: not handed out yet (at or above the cursor), in a [`Chunk`], in the
+//! ledger of a worker's slot, or settled. It leaves that place by being moved, so it ends in exactly one outcome,
+//! whatever dies when. A job is over when every call that still matters is settled; what is left of the others is
+//! dropped where it is found.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::chunk::Chunk;
+use super::module::ModuleState;
+use super::outcome::{Failure, FailureKind};
+use super::sink::{Form, Results, Sink};
+use super::source::Source;
+use wasmpool_abi::Codec;
+
+use crate::channel::order::Entry;
+use crate::schedule::cut::Pace;
+use crate::schedule::spans::Spans;
+
+/// Failures of one job that are kept with everything that is known about them.
+const DETAILED_FAILURES_MAX: u64 = 100;
+
+/// What one call may do, and how it is run.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// Longest time that a call may take.
+    pub(crate) time_max: Option<Duration>,
+    /// How often a call is tried again after a failure that may pass.
+    pub(crate) retries: u32,
+    /// How often at least when its worker was lost, which is not the call's doing where nobody can see it run.
+    pub(crate) lost_retries: u32,
+    /// The first failure ends the job.
+    pub(crate) stop_on_failure: bool,
+    /// Every call gets an instance of its own.
+    pub(crate) fresh: bool,
+    /// Calls after which an instance is replaced; zero for never.
+    pub(crate) recycle: u32,
+    /// Each call's time is wanted.
+    pub(crate) timed: bool,
+    /// Most bytes that a call may print.
+    pub(crate) printed_bytes_max: u64,
+}
+
+/// What a job runs: a task of a module, entered in one way.
+pub(crate) struct Work {
+    pub(crate) module: Arc<ModuleState>,
+    /// Index of the task in the module's catalog.
+    pub(crate) task: usize,
+    pub(crate) entry: Entry,
+    /// Result cells per call, for tasks of numbers.
+    pub(crate) width: usize,
+    pub(crate) terms: Terms,
+    /// How far beyond the lowest undelivered call others may be started.
+    pub(crate) look_ahead: u64,
+}
+
+impl Work {
+    /// The cheapest way to run a task on these terms.
+    pub(crate) fn new(
+        module: Arc<ModuleState>,
+        task: usize,
+        codec: Codec,
+        terms: Terms,
+        look_ahead: u64,
+    ) -> Self {
+        let numeric = module.catalog.tasks[task].numeric.as_ref();
+        let width = numeric.map_or(0, |numeric| numeric.signature.results.len());
+        let needs_own_entry = terms.fresh || terms.recycle != 0 || terms.timed;
+        let entry = match numeric {
+            Some(numeric) if !needs_own_entry && numeric.driver.is_some() => Entry::Batch,
+            Some(_) => Entry::Each,
+            None => Entry::Pull(codec),
+        };
+        Self { module, task, entry, width, terms, look_ahead }
+    }
+}
+
+/// One request's calls.
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    pub(crate) source: Box<dyn Source>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Where results go; nowhere any more once the job's owner has taken them.
+    sink: Option<Arc<dyn Sink>>,
+    /// Lowest call that was never handed out.
+    cursor: u64,
+    /// Calls whose inputs are there.
+    announced: u64,
+    /// No more inputs will come.
+    complete: bool,
+    settled: Spans,
+    /// Lowest call that failed for good, in a job that stops for that.
+    failure: Option<Failure>,
+    failures: u64,
+    /// Attempts already made of calls that were tried before.
+    attempts: HashMap<u64, u32>,
+    /// Calls whose inputs could not be encoded.
+    refused: BTreeMap<u64, Failure>,
+    pace: Pace,
+    cancelled: bool,
+}
+
+impl State {
+    /// First index that does not matter: the end of the inputs, or what lies behind the lowest failure.
+    fn goal(&self) -> u64 {
+        let end = if self.complete { self.announced } else { u64::MAX };
+        self.failure.as_ref().map_or(end, |failure| end.min(failure.index() + 1))
+    }
+
+    fn is_over(&self) -> bool {
+        self.cancelled || self.settled.low_water() >= self.goal()
+    }
+}
+
+/// What becomes of a call that did not return.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is tried again.
+    Retry,
+    /// That was it.
+    Final,
+}
+
+impl Job {
+    /// A job whose inputs are announced later.
+    pub(crate) fn new(work: Work, source: Box<dyn Source>, sink: Arc<dyn Sink>) -> Arc<Self> {
+        let state = State {
+            sink: Some(sink),
+            cursor: 0,
+            announced: 0,
+            complete: false,
+            settled: Spans::default(),
+            failure: None,
+            failures: 0,
+            attempts: HashMap::new(),
+            refused: BTreeMap::new(),
+            pace: Pace::default(),
+            cancelled: false,
+        };
+        Arc::new(Self { work, source, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the inputs of calls below `announced` can be asked for; with `complete`, that no more will come.
+    pub(crate) fn announce(&self, announced: u64, complete: bool) {
+        let mut state = self.state();
+        state.announced = announced;
+        state.complete |= complete;
+        self.changed.notify_all();
+    }
+
+    /// Waits until inputs for more calls are welcome: not too far ahead of those that are under way.
+    ///
+    /// Returns false when the job is over, so that none are.
+    pub(crate) fn wait_for_room(&self, calls_ahead: u64) -> bool {
+        let mut state = self.state();
+        loop {
+            if state.is_over() {
+                return false;
+            }
+            if state.announced < state.cursor.saturating_add(calls_ahead) {
+                return true;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes the next calls for one of `workers` workers, about a chunk's worth.
+    pub(crate) fn cut(self: &Arc<Self>, workers: usize) -> Option<Chunk> {
+        self.pass_refused();
+        let mut state = self.state();
+        let mut rest = self.available(&state);
+        if let Some((refused, _)) = state.refused.first_key_value() {
+            rest = rest.min(refused - state.cursor);
+        }
+        if rest == 0 {
+            return None;
+        }
+        // Two chunks at once where there are many: a feeder keeps the second within reach of its siblings.
+        let calls = state.cursor..state.cursor + (2 * state.pace.chunk(rest, workers)).min(rest);
+        state.cursor = calls.end;
+        self.changed.notify_all();
+        Some(Chunk::new(Arc::clone(self), calls))
+    }
+
+    /// Settles calls at the cursor whose inputs cannot be handed to anybody.
+    fn pass_refused(&self) {
+        loop {
+            let mut state = self.state();
+            let cursor = state.cursor;
+            if self.available(&state) == 0 {
+                return;
+            }
+            let Some(failure) = state.refused.remove(&cursor) else { return };
+            state.cursor += 1;
+            drop(state);
+            self.conclude(failure);
+            self.settle(cursor..cursor + 1);
+        }
+    }
+
+    /// Whether there are calls to be handed out.
+    pub(crate) fn has_work(&self) -> bool {
+        self.available(&self.state()) > 0
+    }
+
+    fn available(&self, state: &State) -> u64 {
+        if state.is_over() {
+            return 0;
+        }
+        let delivered = state.sink.as_ref().map_or(u64::MAX, |sink| sink.delivered());
+        // The lowest unfinished call may always start, however far the consumer is behind.
+        let lowest = state.settled.low_water();
+        let ahead = lowest.min(delivered).saturating_add(self.work.look_ahead).max(lowest + 1);
+        state.announced.min(state.goal()).min(ahead).saturating_sub(state.cursor)
+    }
+
+    /// How many untaken calls of a running chunk are worth taking away from its worker.
+    pub(crate) fn steal_size(&self, rest: u32) -> u32 {
+        self.state().pace.steal(rest)
+    }
+
+    /// Learns how long a chunk took.
+    pub(crate) fn learn(&self, calls: u64, busy_ns: u64) {
+        self.state().pace.learn(calls, busy_ns);
+    }
+
+    /// Whether anybody still wants the outcome of a call.
+    pub(crate) fn wants(&self, call: u64) -> bool {
+        let state = self.state();
+        !state.is_over() && call < state.goal()
+    }
+
+    /// Whether everything that matters is settled.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_over()
+    }
+
+    fn sink(&self) -> Option<Arc<dyn Sink>> {
+        self.state().sink.clone()
+    }
+
+    /// Takes the sink away from a job that is over: nothing is put there any more.
+    pub(crate) fn detach(&self) {
+        let sink = self.state().sink.take();
+        drop(sink);
+    }
+
+    /// Attempts made so far of those among `calls` that were tried before.
+    fn earlier_attempts(&self, calls: &Range<u64>) -> HashMap<u64, u32> {
+        let state = self.state();
+        if state.attempts.is_empty() {
+            return HashMap::new();
+        }
+        let of_these = state.attempts.iter().filter(|(call, _)| calls.contains(call));
+        of_these.map(|(call, attempts)| (*call, attempts + 1)).collect()
+    }
+
+    /// Takes the results of consecutive calls that returned.
+    pub(crate) fn returned(&self, first: u64, count: usize, form: Form<'_>, worker: usize) {
+        let calls = first..first + count as u64;
+        let attempts = self.earlier_attempts(&calls);
+        let results = Results { count, form, worker, attempts: &attempts };
+        // Let go of before the calls are settled: then whoever waits for the job has the sink to itself.
+        let unreadable = match self.sink() {
+            Some(sink) => sink.returned(first, results).err().unwrap_or_default(),
+            None => Vec::new(),
+        };
+        for failure in unreadable {
+            self.conclude(failure);
+        }
+        self.settle(calls);
+    }
+
+    /// Judges a call that did not return; when its failure is final, it is settled.
+    pub(crate) fn failed(&self, failure: Failure, worker: usize) -> Verdict {
+        let call = failure.index();
+        let attempt = {
+            let mut state = self.state();
+            let before = state.attempts.get(&call).copied().unwrap_or(0);
+            let Terms { retries, lost_retries, .. } = self.work.terms;
+            let allowed = match failure.kind() {
+                FailureKind::WorkerLost(_) => retries.max(lost_retries),
+                kind if kind.is_worth_a_retry() => retries,
+                _ => 0,
+            };
+            let tries_again = before < allowed;
+            if tries_again && !state.is_over() && call < state.goal() {
+                state.attempts.insert(call, before + 1);
+                return Verdict::Retry;
+            }
+            before + 1
+        };
+        self.conclude(failure.on(worker, attempt));
+        self.settle(call..call + 1);
+        Verdict::Final
+    }
+
+    fn conclude(&self, failure: Failure) {
+        let is_detailed = {
+            let mut state = self.state();
+            state.failures += 1;
+            state.failures <= DETAILED_FAILURES_MAX
+        };
+        let failure = if is_detailed { failure } else { failure.brief() };
+        if !self.work.terms.stop_on_failure {
+            if let Some(sink) = self.sink() {
+                sink.failed(&failure);
+            }
+            return;
+        }
+        let mut state = self.state();
+        if state.failure.as_ref().is_none_or(|lowest| failure.index() < lowest.index()) {
+            state.failure = Some(failure);
+        }
+    }
+
+    fn settle(&self, calls: Range<u64>) {
+        let low_water = {
+            let mut state = self.state();
+            let is_new = state.settled.insert(calls.clone());
+            debug_assert!(is_new, "calls {calls:?} were settled before");
+            self.changed.notify_all();
+            state.settled.low_water()
+        };
+        self.source.release(low_water);
+    }
+
+    /// Notes that a call's input cannot be handed over. Call it before the call is announced.
+    pub(crate) fn refuse(&self, failure: Failure) {
+        self.state().refused.insert(failure.index(), failure);
+    }
+
+    /// Settles calls that no one will run: whoever had them broke.
+    pub(crate) fn abandon(&self, calls: Range<u64>) {
+        if !self.wants(calls.start) {
+            return;
+        }
+        for call in calls.clone() {
+            let text = "a thread of the supervisor broke while it had this call";
+            self.conclude(Failure::new(call, FailureKind::Cancelled, text));
+        }
+        self.settle(calls);
+    }
+
+    /// Ends the job: what is not settled never will be.
+    pub(crate) fn cancel(&self, failure: Option<Failure>) {
+        let mut state = self.state();
+        if !state.is_over() && state.failure.is_none() {
+            state.failure = failure;
+        }
+        state.cancelled = true;
+        self.changed.notify_all();
+    }
+
+    /// Lowers nothing, changes nothing: makes those who wait for the job look again.
+    pub(crate) fn nudge(&self) {
+        drop(self.state());
+        self.changed.notify_all();
+    }
+
+    /// Waits until the job is over, at most `limit` long; says whether it is.
+    pub(crate) fn wait(&self, limit: Option<Duration>) -> bool {
+        let state = self.state();
+        let going_on = |state: &mut State| !state.is_over();
+        match limit {
+            None => {
+                drop(self.changed.wait_while(state, going_on).unwrap_or_else(PoisonError::into_inner));
+                true
+            }
+            Some(limit) => {
+                let waited = self.changed.wait_timeout_while(state, limit, going_on);
+                !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+            }
+        }
+    }
+
+    /// The failure that ended the job, if one did; known once it is over.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.state().failure.clone()
+    }
+
+    /// Whether it was ended before everything that matters was settled.
+    pub(crate) fn was_cancelled(&self) -> bool {
+        let state = self.state();
+        state.cancelled && state.settled.low_water() < state.goal()
+    }
+
+    /// How many calls have failed for good.
+    pub(crate) fn failures(&self) -> u64 {
+        self.state().failures
+    }
+}

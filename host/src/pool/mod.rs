@@ -1,0 +1,446 @@
+//! The pool: worker processes, the modules they run, and the jobs they are given.
+//!
+//! ```text
+//!  Task ──► Job ──► Chunk ──► feeder ──► Seat ══ regions ══ worker process
+//!  (typed)  (book)  (calls    (thread)   (slots,
+//!                    on the              ledger)
+//!                    move)
+//! ```
+//!
+//! [`Task`] turns values into inputs and results into values. A [`job`] keeps the book of its calls; [`chunk`]s carry
+//! them from the job to a [`seat`], where a worker sits; a [`feeder`] per seat keeps it busy, and buries and replaces
+//! workers that die. [`module`] holds what belongs to one module, [`compile`] makes its machine code. Everything that
+//! decides who gets what lies in the supervisor's own memory; see `schedule` for the decisions themselves.
+
+mod cells;
+pub(crate) mod chunk;
+pub(crate) mod compile;
+mod error;
+mod feeder;
+mod gather;
+pub(crate) mod job;
+pub(crate) mod module;
+mod outcome;
+mod seat;
+mod shape;
+mod shared;
+pub(crate) mod sink;
+pub(crate) mod source;
+mod task;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+pub use error::{Error, ErrorKind};
+pub use outcome::{Failure, FailureKind, Outcome};
+pub use task::Task;
+
+use self::compile::Cache;
+use self::feeder::Feeder;
+use self::job::Terms;
+use self::module::ModuleState;
+use self::seat::OnLine;
+use self::shared::Shared;
+use crate::channel::control::Load;
+use crate::channel::ring::Stream;
+use crate::process::{cores, reentry};
+use crate::sandbox::catalog::{self, Catalog};
+use crate::sandbox::compile::to_wasm;
+use crate::schedule::deques::Deques;
+
+/// Most workers that a pool may have.
+pub const WORKERS_MAX: usize = 1024;
+
+/// Longest time that a call may take, unless said otherwise.
+pub const CALL_TIME_DEFAULT: Duration = Duration::from_secs(5 * 60);
+
+/// Most memory that an instance may have, unless said otherwise: 256 MiB.
+pub const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
+
+/// Most bytes that a call may print, unless said otherwise: 16 MiB.
+pub const PRINTED_BYTES_DEFAULT: u64 = 16 << 20;
+
+/// Most bytes of a module: 256 MiB.
+pub const MODULE_BYTES_MAX: u64 = 256 << 20;
+
+/// How often a lost worker's call is run again by itself, where nobody could tell from outside.
+const LOST_RETRIES_DEFAULT: u32 = 3;
+
+/// Most bytes of an instance's initial memory that are cleared by hand rather than given back between instances.
+const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
+
+/// A pool of worker processes.
+///
+/// All workers are started at once when the pool is built. Dropping the pool ends them, and every call that is still
+/// under way ends as cancelled.
+///
+/// # Examples
+///
+/// ```
+/// wasmpool::test_support!();
+/// # fn main() -> Result<(), wasmpool::Error> {
+/// let pool = wasmpool::Pool::builder().workers(2).build()?;
+/// let tasks = pool.load_bytes("numbers", br#"
+///     (module (func (export "cube") (param $n i64) (result i64)
+///         (i64.mul (local.get 0) (i64.mul (local.get 0) (local.get 0)))))
+/// "#)?;
+/// let cube = tasks.task::<i64, i64>("cube")?;
+/// assert_eq!(cube.map(0..5)?, [0, 1, 8, 27, 64]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Pool {
+    shared: Arc<Shared>,
+    settings: Settings,
+    feeders: Vec<JoinHandle<()>>,
+}
+
+/// What a pool is built from; see [`Pool::builder`].
+pub struct Builder {
+    workers: Option<usize>,
+    settings: Settings,
+    on_output: Box<OnLine>,
+}
+
+/// What calls may do unless their task says otherwise, and what workers are born with.
+#[derive(Clone, Debug)]
+struct Settings {
+    terms: Terms,
+    memory_bytes_max: u64,
+    environment: Vec<(String, String)>,
+    cache: CachePlace,
+}
+
+#[derive(Clone, Debug)]
+enum CachePlace {
+    OfUser,
+    At(PathBuf),
+    Nowhere,
+}
+
+impl Pool {
+    /// Begins to describe a pool.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            workers: None,
+            settings: Settings {
+                terms: Terms {
+                    time_max: Some(CALL_TIME_DEFAULT),
+                    retries: 0,
+                    lost_retries: 0,
+                    stop_on_failure: true,
+                    fresh: false,
+                    recycle: 0,
+                    timed: false,
+                    printed_bytes_max: PRINTED_BYTES_DEFAULT,
+                },
+                memory_bytes_max: MEMORY_BYTES_DEFAULT,
+                environment: Vec::new(),
+                cache: CachePlace::OfUser,
+            },
+            on_output: Box::new(to_stderr),
+        }
+    }
+
+    /// Loads a module: a `.wasm` file, or a `.wat` file with its text form.
+    ///
+    /// It is compiled by a process of its own, or found in the user's cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Module`] when the file cannot be read, is not a module, is invalid, or imports what it is not
+    /// given; [`ErrorKind::SetUp`] when no process can be started.
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Module, Error> {
+        let path = path.as_ref();
+        let name = module::display_name(path);
+        let bytes = read_module(path).map_err(|error| {
+            Error::new(ErrorKind::Module, format!("module {name} cannot be read")).with_source(error)
+        })?;
+        self.load_named(name, &bytes)
+    }
+
+    /// Loads a module from its bytes, binary or text; messages call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pool::load`].
+    pub fn load_bytes(&self, name: &str, bytes: &[u8]) -> Result<Module, Error> {
+        self.load_named(format!("`{name}`"), bytes)
+    }
+
+    fn load_named(&self, name: String, bytes: &[u8]) -> Result<Module, Error> {
+        if self.shared.is_closing() {
+            return Err(Error::new(ErrorKind::Closed, "the pool is closed"));
+        }
+        let (wasm, catalog) = read_catalog(&name, bytes)?;
+        refuse_ungranted(&name, &catalog)?;
+        let cache = match &self.settings.cache {
+            CachePlace::OfUser => Cache::of_user(),
+            CachePlace::At(directory) => Cache::at(directory),
+            CachePlace::Nowhere => None,
+        };
+        let artifact = compile::artifact(&wasm, &name, cache.as_ref())?;
+        let load = Load {
+            has_drivers: artifact.has_drivers,
+            memory_bytes_max: self.settings.memory_bytes_max,
+            keep_resident_bytes: catalog.initial_memory_bytes.min(KEEP_RESIDENT_BYTES_MAX),
+            environment: self.settings.environment.clone(),
+            tasks: module::task_entries(&catalog),
+            stand_ins: module::stand_ins(&catalog),
+        };
+        let state = ModuleState::new(name, catalog, artifact, load);
+        self.shared.add_module(Arc::clone(&state));
+        let mut terms = self.settings.terms.clone();
+        if is_unseen(&state.catalog) {
+            terms.lost_retries = LOST_RETRIES_DEFAULT;
+        }
+        Ok(Module { shared: Arc::clone(&self.shared), state, terms })
+    }
+
+    /// How many workers the pool has.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.shared.seats.len()
+    }
+
+    /// Process ids of the workers that are alive now.
+    #[must_use]
+    pub fn worker_pids(&self) -> Vec<u32> {
+        self.shared.seats.iter().filter_map(shared::Seat::pid).collect()
+    }
+
+    /// Ends the workers and waits until all of them are gone. Calls under way end as cancelled.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.close();
+        for feeder in self.feeders.drain(..) {
+            // One that panicked has ended, too.
+            let _ = feeder.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("workers", &self.workers()).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// How many workers: 1 to [`WORKERS_MAX`]. Without it, one per core that this process may use.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Longest time that a call may take; [`CALL_TIME_DEFAULT`] unless said otherwise. A call that takes longer is
+    /// stopped, within milliseconds, and ends as [`FailureKind::TimedOut`].
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.settings.terms.time_max = Some(limit);
+        self
+    }
+
+    /// How often a call is tried again that failed, panicked, trapped, exited, or lost its worker; 0 unless said
+    /// otherwise. A call whose worker is lost in its last instants may have run to its end: attempts are *at least*
+    /// what was seen.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.settings.terms.retries = retries;
+        self
+    }
+
+    /// Whether every call gets an instance of its own, which costs microseconds; otherwise a worker keeps its
+    /// instance, and with it the module's globals, from call to call.
+    #[must_use]
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.settings.terms.fresh = fresh;
+        self
+    }
+
+    /// Replaces a worker's instance after so many calls; 0, which is usual, for never.
+    #[must_use]
+    pub fn recycle(mut self, calls: u32) -> Self {
+        self.settings.terms.recycle = calls;
+        self
+    }
+
+    /// Most bytes of memory that an instance may have, all its memories and tables together;
+    /// [`MEMORY_BYTES_DEFAULT`] unless said otherwise.
+    #[must_use]
+    pub fn max_memory(mut self, bytes: u64) -> Self {
+        self.settings.memory_bytes_max = bytes;
+        self
+    }
+
+    /// Most bytes that a call may print; [`PRINTED_BYTES_DEFAULT`] unless said otherwise.
+    #[must_use]
+    pub fn max_output(mut self, bytes: u64) -> Self {
+        self.settings.terms.printed_bytes_max = bytes;
+        self
+    }
+
+    /// Gives guests an environment variable. They have none of the host's.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Who takes the lines that guests print: whole lines, without their ends, in the order of each worker. Without
+    /// it they go to this process's standard error.
+    ///
+    /// It is called by the threads that feed the workers: one that is slow slows its worker down. What a guest
+    /// prints is any bytes at all: escape them before they go to a terminal.
+    #[must_use]
+    pub fn on_output(mut self, take: impl Fn(Stream, &[u8]) + Send + Sync + 'static) -> Self {
+        self.on_output = Box::new(take);
+        self
+    }
+
+    /// Keeps compiled modules in this directory rather than in the user's cache. It must belong to the user, and
+    /// nobody else may be able to write to it; otherwise it is not used.
+    #[must_use]
+    pub fn cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.settings.cache = CachePlace::At(directory.into());
+        self
+    }
+
+    /// Keeps no compiled modules: each is compiled when it is loaded.
+    #[must_use]
+    pub fn no_cache(mut self) -> Self {
+        self.settings.cache = CachePlace::Nowhere;
+        self
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large; [`ErrorKind::SetUp`] when
+    /// [`init`](crate::init) has not run, or when the system gives no threads.
+    pub fn build(self) -> Result<Pool, Error> {
+        let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
+        if !(1..=WORKERS_MAX).contains(&workers) {
+            let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
+            return Err(Error::new(ErrorKind::Setting, text));
+        }
+        if reentry::executable().is_none() {
+            let reason = crate::process::nursery::SpawnError::NotInitialized;
+            return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
+        }
+        let shared = Shared::new(workers, self.on_output);
+        let mut pool = Pool { shared, settings: self.settings, feeders: Vec::new() };
+        for (number, deques) in Deques::for_feeders(workers).into_iter().enumerate() {
+            let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
+            let thread = thread::Builder::new().name(format!("wasmpool-feeder-{number}"));
+            let thread = thread.spawn(move || feeder.run()).map_err(|error| {
+                Error::new(ErrorKind::SetUp, "a feeder thread cannot be started").with_source(error)
+            })?;
+            pool.feeders.push(thread);
+        }
+        Ok(pool)
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
+
+/// A module that a pool has loaded. Cheap to clone.
+#[derive(Clone)]
+pub struct Module {
+    shared: Arc<Shared>,
+    state: Arc<ModuleState>,
+    terms: Terms,
+}
+
+impl Module {
+    /// Names of its tasks, sorted.
+    pub fn task_names(&self) -> impl Iterator<Item = &str> {
+        self.state.catalog.tasks.iter().map(|task| task.name.as_str())
+    }
+
+    /// A task that takes `A` and returns `R`.
+    ///
+    /// `A` is the tuple of the task's parameters; for one parameter it may be that parameter's type itself. A task
+    /// without parameters takes `()`, and one without a result returns `()`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnknownTask`] when the module has no such task, [`ErrorKind::Signature`] when the number of
+    /// parameters or a primitive type differs. Types that are not primitive are checked call by call.
+    pub fn task<A, R>(&self, name: &str) -> Result<Task<A, R>, Error> {
+        Task::new(self, name)
+    }
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Module").field("name", &self.state.name).finish_non_exhaustive()
+    }
+}
+
+/// Prints guests' lines to this process's standard error.
+fn to_stderr(_stream: Stream, line: &[u8]) {
+    use std::io::Write;
+    let mut text = crate::printable::line(line);
+    text.push('\n');
+    // There is nobody to tell that nobody can be told.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn read_module(path: &Path) -> std::io::Result<Vec<u8>> {
+    let length = std::fs::metadata(path)?.len();
+    if length > MODULE_BYTES_MAX {
+        return Err(std::io::Error::other(format!("{length} bytes, at most {MODULE_BYTES_MAX} are allowed")));
+    }
+    std::fs::read(path)
+}
+
+/// Reads what a module offers, after turning text into the binary form.
+pub(crate) fn read_catalog(name: &str, bytes: &[u8]) -> Result<(Vec<u8>, Catalog), Error> {
+    if bytes.len() as u64 > MODULE_BYTES_MAX {
+        let text = format!("module {name} has {} bytes, at most {MODULE_BYTES_MAX} are allowed", bytes.len());
+        return Err(Error::new(ErrorKind::Module, text));
+    }
+    let unusable = |error: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Module, format!("module {name} cannot be used: {error}"))
+    };
+    let wasm = to_wasm(bytes).map_err(|error| unusable(&error))?;
+    let catalog = catalog::read(&wasm).map_err(|error| unusable(&error))?;
+    Ok((wasm.into_owned(), catalog))
+}
+
+fn refuse_ungranted(name: &str, catalog: &Catalog) -> Result<(), Error> {
+    let ungranted = catalog.ungranted_imports();
+    if ungranted.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> =
+        ungranted.iter().map(|import| format!("`{}` from `{}`", import.name, import.module)).collect();
+    let text = format!(
+        "module {name} imports what it is not given: {}; tasks may import wasmpool's own functions and those of \
+         wasi_snapshot_preview1 that need no files",
+        names.join(", ")
+    );
+    Err(Error::new(ErrorKind::Module, text))
+}
+
+/// Whether running a call twice cannot be told from running it once: the module has no way to be seen from outside.
+fn is_unseen(catalog: &Catalog) -> bool {
+    const SEEN: [&str; 1] = ["fd_write"];
+    catalog.imports.iter().all(|import| !SEEN.contains(&import.name.as_str()))
+}

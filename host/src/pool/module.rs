@@ -1,0 +1,228 @@
+//! A module as the pool holds it: its code, its catalog, its queue, and its record.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_deque::Injector;
+
+use super::chunk::Chunk;
+use super::error::{Error, ErrorKind};
+use super::job::Job;
+use super::outcome::{Failure, FailureKind};
+use crate::channel::control::{Load, NumericEntry, TaskEntries};
+use crate::sandbox::catalog::{Catalog, Task};
+use crate::schedule::deques;
+
+/// Deaths without one finished chunk between them after which a module is not run any more.
+const CRASHES_MAX: u32 = 5;
+
+/// Compiled code, sealed.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    pub(crate) module: OwnedFd,
+    /// An empty file when the module has no exports of numbers.
+    pub(crate) drivers: OwnedFd,
+    pub(crate) has_drivers: bool,
+}
+
+/// A module of a pool.
+pub(crate) struct ModuleState {
+    /// Name for messages: its path, or what the caller calls it.
+    pub(crate) name: String,
+    pub(crate) catalog: Catalog,
+    pub(crate) artifact: Artifact,
+    /// What its workers are told.
+    pub(crate) load: Load,
+    /// Chunks that anyone may take: single calls, retries, and what dead workers left.
+    queue: Injector<Chunk>,
+    jobs: Mutex<Vec<Arc<Job>>>,
+    /// Workers that serve it, or are being started to.
+    pub(crate) workers: AtomicUsize,
+    crashes: AtomicU32,
+    quarantined: AtomicBool,
+    last_story: Mutex<String>,
+}
+
+impl ModuleState {
+    pub(crate) fn new(name: String, catalog: Catalog, artifact: Artifact, load: Load) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            catalog,
+            artifact,
+            load,
+            queue: Injector::new(),
+            jobs: Mutex::new(Vec::new()),
+            workers: AtomicUsize::new(0),
+            crashes: AtomicU32::new(0),
+            quarantined: AtomicBool::new(false),
+            last_story: Mutex::new(String::new()),
+        })
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a chunk where every worker of this module looks.
+    pub(crate) fn queue(&self, chunk: Chunk) {
+        self.queue.push(chunk);
+    }
+
+    /// Lists a job whose calls workers are to come for.
+    pub(crate) fn list(&self, job: Arc<Job>) {
+        self.jobs().push(job);
+    }
+
+    /// Strikes a job off the list.
+    pub(crate) fn unlist(&self, job: &Arc<Job>) {
+        self.jobs().retain(|listed| !Arc::ptr_eq(listed, job));
+    }
+
+    /// Takes a chunk from the queue, or else from the jobs in turn, for one of `workers` workers.
+    pub(crate) fn take(&self, workers: usize) -> Option<Chunk> {
+        if let Some(chunk) = deques::take(&self.queue) {
+            return Some(chunk);
+        }
+        let mut jobs = self.jobs();
+        let (at, chunk) = jobs.iter().enumerate().find_map(|(at, job)| Some((at, job.cut(workers)?)))?;
+        // The job that was served goes to the end, so that none waits for all of another.
+        let served = jobs.remove(at);
+        jobs.push(served);
+        Some(chunk)
+    }
+
+    /// Whether it has calls that nobody has taken.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.queue.is_empty() || self.jobs().iter().any(|job| job.has_work())
+    }
+
+    /// Notes that a worker finished a chunk: whatever happened before was not the module's doing.
+    pub(crate) fn note_success(&self) {
+        // Relaxed: a count that only its own value depends on. The load spares the cache line's owner.
+        if self.crashes.load(Ordering::Relaxed) != 0 {
+            self.crashes.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a worker died while it served the module; returns how many have in a row.
+    pub(crate) fn note_crash(&self, story: String) -> u32 {
+        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
+        // Relaxed: as in `note_success`.
+        let crashes = self.crashes.fetch_add(1, Ordering::Relaxed) + 1;
+        if crashes >= CRASHES_MAX {
+            self.quarantined.store(true, Ordering::Relaxed);
+            self.give_up();
+        }
+        crashes
+    }
+
+    /// Gives the module up at once: it cannot even be loaded.
+    pub(crate) fn note_unusable(&self, story: String) {
+        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
+        self.quarantined.store(true, Ordering::Relaxed);
+        self.give_up();
+    }
+
+    fn give_up(&self) {
+        let jobs = std::mem::take(&mut *self.jobs());
+        for job in jobs {
+            job.cancel(None);
+        }
+        while let Some(chunk) = deques::take(&self.queue) {
+            chunk.job().cancel(None);
+        }
+    }
+
+    /// The error that keeps the module from being run, if there is one.
+    pub(crate) fn quarantine(&self) -> Option<Error> {
+        // Relaxed: it is set once, and nothing else depends on it.
+        if !self.quarantined.load(Ordering::Relaxed) {
+            return None;
+        }
+        let story = self.last_story.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let crashes = self.crashes.load(Ordering::Relaxed);
+        let text = if crashes < CRASHES_MAX {
+            format!("module {} cannot be run: {story}", self.name)
+        } else {
+            format!(
+                "module {} is not run any more: {crashes} workers in a row ended without finishing anything; the \
+                 last one {story}",
+                self.name
+            )
+        };
+        Some(Error::new(ErrorKind::Quarantined, text))
+    }
+
+    /// Ends every job with the same failure.
+    pub(crate) fn cancel_all(&self, message: &str) {
+        let jobs = std::mem::take(&mut *self.jobs());
+        for job in jobs {
+            job.cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
+        }
+        while let Some(chunk) = deques::take(&self.queue) {
+            chunk.job().cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
+        }
+    }
+
+    /// The task of this name and its number.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the error lists near matches and all tasks.
+    pub(crate) fn task(&self, name: &str) -> Result<(usize, &Task), Error> {
+        let found = self.catalog.tasks.iter().enumerate().find(|(_, task)| task.name == name);
+        found.ok_or_else(|| Error::new(ErrorKind::UnknownTask, unknown_task(&self.name, &self.catalog, name)))
+    }
+}
+
+/// Most tasks that an error lists.
+const LISTED_TASKS_MAX: usize = 40;
+
+fn unknown_task(module: &str, catalog: &Catalog, name: &str) -> String {
+    let mut text = format!("module {module} has no task `{name}`");
+    let near = catalog.nearest(name);
+    if !near.is_empty() {
+        let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+        text.push_str(&format!("; did you mean {}?", near.join(" or ")));
+    }
+    let names: Vec<&str> =
+        catalog.tasks.iter().take(LISTED_TASKS_MAX).map(|task| task.name.as_str()).collect();
+    match (names.len(), catalog.tasks.len() - names.len()) {
+        (0, _) => text.push_str("; it has no tasks at all"),
+        (_, 0) => text.push_str(&format!("; its tasks: {}", names.join(", "))),
+        (_, more) => text.push_str(&format!("; its tasks: {} and {more} more", names.join(", "))),
+    }
+    text
+}
+
+/// What workers are told about a module's tasks.
+pub(crate) fn task_entries(catalog: &Catalog) -> Vec<TaskEntries> {
+    let entries = |task: &Task| TaskEntries {
+        pull: task.pull.clone(),
+        numeric: task.numeric.as_ref().map(|numeric| NumericEntry {
+            export: numeric.export.clone(),
+            parameters: numeric.signature.parameters.len() as u32,
+            results: numeric.signature.results.len() as u32,
+            driver: numeric.driver,
+        }),
+    };
+    catalog.tasks.iter().map(entries).collect()
+}
+
+/// For each driver, an export of its signature.
+pub(crate) fn stand_ins(catalog: &Catalog) -> Vec<String> {
+    let of_driver = |index: usize| {
+        let mut numeric = catalog.tasks.iter().filter_map(|task| task.numeric.as_ref());
+        numeric
+            .find(|numeric| numeric.driver.map(usize::from) == Some(index))
+            .map(|numeric| numeric.export.clone())
+    };
+    (0..catalog.signatures.len()).map_while(of_driver).collect()
+}
+
+/// Name of a module file in messages.
+pub(crate) fn display_name(path: &Path) -> String {
+    format!("`{}`", path.display())
+}

@@ -1,0 +1,195 @@
+//! How calls end: as data.
+
+use std::fmt;
+
+use crate::channel::ending::{Detail, EndKind};
+use crate::process::child::Exit;
+
+/// How one call ended: its result, or what became of it instead.
+pub type Outcome<R> = Result<R, Failure>;
+
+/// A call that did not return a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    index: u64,
+    attempt: u32,
+    worker: Option<usize>,
+    kind: FailureKind,
+    message: String,
+    backtrace: String,
+}
+
+/// Why a call did not return a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The task returned an error of its own.
+    Failed,
+    /// The input did not fit the task's parameters.
+    Refused,
+    /// The task panicked.
+    Panicked,
+    /// The engine stopped the task: an unreachable instruction, a division by zero, an access out of bounds ...
+    Trapped,
+    /// The task called `exit`, with this code.
+    Exited(i32),
+    /// The task needed more memory than it may have.
+    OutOfMemory,
+    /// The task printed or returned more than it may.
+    OutputTooLarge,
+    /// The task ran longer than it may and was stopped.
+    TimedOut,
+    /// The worker that ran the task ended, and so.
+    WorkerLost(Exit),
+    /// The result cannot be read as what the caller expects.
+    BadResult,
+    /// Nobody waits for the call any more.
+    Cancelled,
+}
+
+impl FailureKind {
+    /// Its name, as `records` and messages show it.
+    ///
+    /// ```
+    /// assert_eq!(wasmpool::FailureKind::TimedOut.name(), "timed out");
+    /// ```
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Panicked => "panicked",
+            Self::Trapped => "trapped",
+            Self::Exited(_) => "exited",
+            Self::OutOfMemory => "out of memory",
+            Self::OutputTooLarge => "output too large",
+            Self::TimedOut => "timed out",
+            Self::WorkerLost(_) => "worker lost",
+            Self::BadResult => "bad result",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether another attempt may end otherwise.
+    ///
+    /// Input that does not fit, limits that the call itself ran into and calls that nobody wants are final.
+    pub(crate) fn is_worth_a_retry(self) -> bool {
+        match self {
+            Self::Failed | Self::Panicked | Self::Trapped | Self::Exited(_) | Self::WorkerLost(_) => true,
+            Self::Refused
+            | Self::OutOfMemory
+            | Self::OutputTooLarge
+            | Self::TimedOut
+            | Self::BadResult
+            | Self::Cancelled => false,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(index: u64, kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { index, attempt: 1, worker: None, kind, message: message.into(), backtrace: String::new() }
+    }
+
+    /// A failure as a worker told it.
+    pub(crate) fn told(index: u64, kind: EndKind, detail: &[u8]) -> Self {
+        let Detail { code, message, backtrace } = Detail::read(detail);
+        let kind = match kind {
+            EndKind::Failed => FailureKind::Failed,
+            EndKind::Refused => FailureKind::Refused,
+            EndKind::Panicked => FailureKind::Panicked,
+            // A worker that reports a return as a failure has a message that makes no sense; so be it.
+            EndKind::Trapped | EndKind::Returned => FailureKind::Trapped,
+            EndKind::Exited => FailureKind::Exited(code),
+            EndKind::OutOfMemory => FailureKind::OutOfMemory,
+            EndKind::OutputTooLarge => FailureKind::OutputTooLarge,
+        };
+        Self { backtrace, ..Self::new(index, kind, message) }
+    }
+
+    pub(crate) fn on(mut self, worker: usize, attempt: u32) -> Self {
+        self.worker = Some(worker);
+        self.attempt = attempt;
+        self
+    }
+
+    /// Drops what is dear to keep, for jobs with very many failures.
+    pub(crate) fn brief(mut self) -> Self {
+        const BRIEF_BYTES_MAX: usize = 256;
+        self.backtrace = String::new();
+        self.message.truncate(self.message.floor_char_boundary(BRIEF_BYTES_MAX));
+        self
+    }
+
+    /// Index of the call in its job, from 0.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Which attempt it was, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Number of the worker that ran it, from 0, if any did.
+    #[must_use]
+    pub fn worker(&self) -> Option<usize> {
+        self.worker
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// What went wrong, in the guest's or the engine's words. A guest's words are anything at all: escape them
+    /// before they go to a terminal.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The guest's stack, innermost function first, one a line; empty where there is none.
+    #[must_use]
+    pub fn backtrace(&self) -> &str {
+        &self.backtrace
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "call {} {}", self.index, self.kind.name())?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        if self.attempt > 1 {
+            write!(f, " (attempt {})", self.attempt)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_call_kind_and_message() {
+        let failure = Failure::new(3, FailureKind::Trapped, "division by zero").on(1, 2);
+        assert_eq!(failure.to_string(), "call 3 trapped: division by zero (attempt 2)");
+        let bare = Failure::new(0, FailureKind::TimedOut, "");
+        assert_eq!(bare.to_string(), "call 0 timed out");
+    }
+
+    #[test]
+    fn limits_and_bad_input_are_final() {
+        assert!(FailureKind::WorkerLost(Exit::Signal(9)).is_worth_a_retry());
+        assert!(!FailureKind::Refused.is_worth_a_retry());
+        assert!(!FailureKind::TimedOut.is_worth_a_retry());
+    }
+}

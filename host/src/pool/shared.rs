@@ -1,0 +1,314 @@
+//! What everybody who works for a pool has in common: its seats, its modules, and the bell of its lobby.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::chunk::Chunk;
+use super::error::{Error, ErrorKind};
+use super::job::Job;
+use super::module::ModuleState;
+use super::seat::{OnLine, Service};
+use crate::channel::control::Control;
+use crate::channel::post::Post;
+use crate::process::child::Child;
+use crate::shm::bell::Bell;
+
+/// Longest spin for the answer of a worker that is awake, on another core.
+const SPIN_MAX: Duration = Duration::from_micros(50);
+
+/// Everything that feeders and callers share.
+pub(crate) struct Shared {
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) modules: RwLock<Vec<Arc<ModuleState>>>,
+    pub(crate) lobby: Arc<Lobby>,
+    pub(crate) on_line: Box<OnLine>,
+    closing: AtomicBool,
+    /// Why no worker can be started, when that is so.
+    broken: Mutex<Option<String>>,
+    /// The seat that last took a call directly: its worker is the one most likely awake.
+    last_direct: AtomicUsize,
+}
+
+/// Where feeders without work sleep. One bell for all: a push, a retry, a split and a death ring it.
+#[derive(Debug, Default)]
+pub(crate) struct Lobby {
+    epoch: AtomicU32,
+    asleep: AtomicU32,
+}
+
+impl Lobby {
+    /// The bell.
+    pub(crate) fn bell(&self) -> Bell<'_> {
+        Bell::new(&self.epoch, &self.asleep)
+    }
+}
+
+/// One worker's place.
+pub(crate) struct Seat {
+    state: Mutex<SeatState>,
+    /// The process that sits here or is being seated, for those who must end it without waiting for the lock.
+    process: Mutex<Option<Arc<Child>>>,
+}
+
+/// Who sits at a seat, and who feeds.
+pub(crate) struct SeatState {
+    pub(crate) tenure: Tenure,
+    /// A caller has taken over the feeder's role.
+    pub(crate) is_lent: bool,
+    /// The feeder came while its role was lent and wants to be called.
+    pub(crate) feeder_waits: bool,
+}
+
+/// Who sits at a seat.
+pub(crate) enum Tenure {
+    /// Nobody.
+    Vacant,
+    /// A worker without a module.
+    Blank(Blank),
+    /// A worker with a module.
+    Serving(Box<Service>),
+}
+
+/// A worker that has been started and was not told its module.
+pub(crate) struct Blank {
+    pub(crate) child: Arc<Child>,
+    pub(crate) control: Control,
+    pub(crate) post: Arc<Post>,
+    /// The descriptors of its regions, down and up, not sent yet.
+    pub(crate) regions: [std::os::fd::OwnedFd; 2],
+}
+
+impl Seat {
+    fn new() -> Self {
+        let state = SeatState { tenure: Tenure::Vacant, is_lent: false, feeder_waits: false };
+        Self { state: Mutex::new(state), process: Mutex::new(None) }
+    }
+
+    /// Takes the slot lock.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SeatState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the slot lock if nobody has it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, SeatState>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Notes which process sits here.
+    pub(crate) fn set_process(&self, child: Option<Arc<Child>>) {
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = child;
+    }
+
+    fn kill(&self) {
+        if let Some(child) = &*self.process.lock().unwrap_or_else(PoisonError::into_inner) {
+            child.kill();
+        }
+    }
+
+    /// The process id of the worker that sits here.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.as_ref().filter(|child| child.death().is_none()).map(|child| child.pid())
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(workers: usize, on_line: Box<OnLine>) -> Arc<Self> {
+        Arc::new(Self {
+            seats: (0..workers).map(|_| Seat::new()).collect(),
+            modules: RwLock::new(Vec::new()),
+            lobby: Arc::default(),
+            on_line,
+            closing: AtomicBool::new(false),
+            broken: Mutex::new(None),
+            last_direct: AtomicUsize::new(0),
+        })
+    }
+
+    /// The pool's modules.
+    pub(crate) fn modules(&self) -> Vec<Arc<ModuleState>> {
+        self.modules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds a module; feeders without one turn to it at once.
+    pub(crate) fn add_module(&self, module: Arc<ModuleState>) {
+        self.modules.write().unwrap_or_else(PoisonError::into_inner).push(module);
+        self.lobby.bell().ring();
+    }
+
+    /// Whether the pool is being closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        // Relaxed: feeders look again after every sleep, and closing rings all bells.
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Begins to close: ends all jobs and kills all workers.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        for module in self.modules() {
+            module.cancel_all("the pool was closed");
+        }
+        for seat in &self.seats {
+            seat.kill();
+        }
+        self.lobby.bell().ring_always();
+    }
+
+    /// Notes that workers cannot be started, and ends what waits for them.
+    pub(crate) fn note_broken(&self, story: String) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(story);
+        for module in self.modules() {
+            module.cancel_all("no worker can be started");
+        }
+    }
+
+    /// Notes that a worker was started after all.
+    pub(crate) fn note_mended(&self) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Why nothing can be run for a module, if that is so.
+    pub(crate) fn obstacle(&self, module: &ModuleState) -> Option<Error> {
+        if self.is_closing() {
+            return Some(Error::new(ErrorKind::Closed, "the pool is closed"));
+        }
+        if let Some(story) = &*self.broken.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Some(Error::new(ErrorKind::SetUp, format!("no worker can be started: {story}")));
+        }
+        module.quarantine()
+    }
+
+    /// Offers a job's calls to the feeders.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be run.
+    pub(crate) fn submit(&self, job: &Arc<Job>) -> Result<(), Error> {
+        if let Some(obstacle) = self.obstacle(&job.work.module) {
+            return Err(obstacle);
+        }
+        job.work.module.list(Arc::clone(job));
+        // The obstacle may have come up before the job was on the list that it clears.
+        if let Some(obstacle) = self.obstacle(&job.work.module) {
+            job.work.module.unlist(job);
+            return Err(obstacle);
+        }
+        self.lobby.bell().ring();
+        Ok(())
+    }
+
+    /// Strikes a job off that is over, and says what ended it before its time.
+    pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
+        job.work.module.unlist(job);
+        // Workers may still be at calls that nobody wants; their feeders have to look.
+        self.lobby.bell().ring();
+        match job.failure() {
+            Some(failure) => Some(self.obstacle(&job.work.module).unwrap_or_else(|| Error::call(failure))),
+            None if job.was_cancelled() => Some(
+                self.obstacle(&job.work.module)
+                    .unwrap_or_else(|| Error::new(ErrorKind::Closed, "the job was cancelled")),
+            ),
+            None => None,
+        }
+    }
+
+    /// Runs a single call on a worker that has nothing to do, without a thread in between.
+    ///
+    /// When no worker of the module is idle, the chunk comes back.
+    pub(crate) fn hand_over(&self, chunk: Chunk) -> Option<Chunk> {
+        // Relaxed: a hint where to begin.
+        let begin = self.last_direct.load(Ordering::Relaxed);
+        for offset in 0..self.seats.len() {
+            let number = (begin + offset) % self.seats.len();
+            let Some(mut state) = self.seats[number].try_lock() else { continue };
+            let SeatState { tenure: Tenure::Serving(service), is_lent: is_lent @ false, .. } = &mut *state
+            else {
+                continue;
+            };
+            let is_right = Arc::ptr_eq(&service.module, &chunk.job().work.module);
+            if !is_right || !service.is_idle() || service.child.death().is_some() {
+                continue;
+            }
+            self.last_direct.store(number, Ordering::Relaxed);
+            *is_lent = true;
+            let job = Arc::clone(chunk.job());
+            let (was_asleep, rest) = service.post(chunk, true);
+            debug_assert!(rest.is_none(), "a single call fits");
+            let post = Arc::clone(&service.post);
+            drop(state);
+            self.attend(number, &post, &job, was_asleep);
+            return None;
+        }
+        Some(chunk)
+    }
+
+    /// Feeds a worker in its feeder's place until the one call it was given has come back.
+    fn attend(&self, number: usize, post: &Post, job: &Job, was_asleep: bool) {
+        let mut may_spin = !was_asleep;
+        loop {
+            if may_spin {
+                spin(post, job);
+                may_spin = false;
+            }
+            let bell = post.feeder_bell();
+            let announced = bell.announce();
+            let mut state = self.seats[number].lock();
+            let is_over = match &mut state.tenure {
+                Tenure::Serving(service) if service.child.death().is_none() => {
+                    self.requeue(service.tend(number, &*self.on_line).retries);
+                    if !service.is_idle() {
+                        let (has_news, interval) = (service.has_news(), service.interval());
+                        drop(state);
+                        if !has_news {
+                            bell.sleep(announced, interval);
+                        }
+                        continue;
+                    }
+                    true
+                }
+                // Burying and replacing is the feeder's work.
+                _ => false,
+            };
+            state.is_lent = false;
+            let feeder_waits = std::mem::take(&mut state.feeder_waits);
+            drop(state);
+            if feeder_waits || !is_over || job.work.module.has_work() {
+                self.lobby.bell().ring();
+            }
+            return;
+        }
+    }
+
+    /// Gives calls out again.
+    pub(crate) fn requeue(&self, chunks: Vec<Chunk>) {
+        if chunks.is_empty() {
+            return;
+        }
+        for chunk in chunks {
+            let module = Arc::clone(&chunk.job().work.module);
+            module.queue(chunk);
+        }
+        self.lobby.bell().ring();
+    }
+}
+
+/// Waits a little for the answer of a worker that sits on another core.
+fn spin(post: &Post, job: &Job) {
+    if post.worker_cpu() == rustix::thread::sched_getcpu() as u32 {
+        return;
+    }
+    let started = std::time::Instant::now();
+    while started.elapsed() < SPIN_MAX {
+        for _ in 0..32 {
+            if post.has_any_ended() || job.is_over() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+}

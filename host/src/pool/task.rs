@@ -1,0 +1,437 @@
+//! A task as its caller sees it: a function from values to values, run by the pool.
+
+use std::any::TypeId;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+use wasmpool_abi::Codec;
+
+use super::error::{Error, ErrorKind};
+use super::gather::Gather;
+use super::job::{Job, Terms, Work};
+use super::module::ModuleState;
+use super::outcome::{Failure, FailureKind, Outcome};
+use super::shape::Shape;
+use super::shared::Shared;
+use super::source::{Block, Blocks, Integers, Source};
+use super::{Module, cells};
+use crate::channel::layout::VALUE_BYTES_MAX;
+use crate::channel::order::Entry;
+use crate::sandbox::catalog::Task as Listed;
+use crate::sandbox::driver::Signature;
+
+/// Inputs of the first block; the next ones double, so that workers begin soon and blocks become few.
+const FIRST_BLOCK_CALLS: u64 = 64;
+
+/// Most inputs of a block.
+const BLOCK_CALLS_MAX: u64 = 1 << 16;
+
+/// Bytes of inputs after which a block ends.
+const BLOCK_BYTES_MAX: usize = 1 << 20;
+
+/// How far inputs are encoded ahead of being handed out, in blocks of about [`BLOCK_BYTES_MAX`].
+const BLOCKS_AHEAD: u64 = 16;
+
+/// Inputs announced ahead of the cursor when nothing is known of their size.
+const CALLS_AHEAD_MIN: u64 = 4;
+
+/// A task of a loaded module, taking `A` and returning `R`. Cheap to clone.
+///
+/// Calls run in worker processes, any number at a time. Every method blocks until its calls have ended.
+pub struct Task<A, R> {
+    shared: Arc<Shared>,
+    module: Arc<ModuleState>,
+    number: usize,
+    terms: Terms,
+    signature: PhantomData<fn(A) -> R>,
+}
+
+impl<A, R> Clone for Task<A, R> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            module: Arc::clone(&self.module),
+            number: self.number,
+            terms: self.terms.clone(),
+            signature: PhantomData,
+        }
+    }
+}
+
+impl<A, R> std::fmt::Debug for Task<A, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl<A, R> Task<A, R> {
+    pub(super) fn new(module: &Module, name: &str) -> Result<Self, Error> {
+        let (number, task) = module.state.task(name)?;
+        check_signature::<A, R>(task)?;
+        Ok(Self {
+            shared: Arc::clone(&module.shared),
+            module: Arc::clone(&module.state),
+            number,
+            terms: module.terms.clone(),
+            signature: PhantomData,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.module.catalog.tasks[self.number].name
+    }
+
+    /// The task with another time limit per call.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.terms.time_max = Some(limit);
+        self
+    }
+
+    /// The task with another number of retries per call; see [`Builder::retries`](super::Builder::retries).
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.terms.retries = retries;
+        self
+    }
+
+    /// The task with an instance of its own for every call, or not.
+    #[must_use]
+    pub fn fresh(mut self, fresh: bool) -> Self {
+        self.terms.fresh = fresh;
+        self
+    }
+
+    fn listed(&self) -> &Listed {
+        &self.module.catalog.tasks[self.number]
+    }
+
+    /// The numbers it takes and returns, when it is entered as a task of numbers.
+    fn signature(&self) -> Option<&Signature> {
+        self.listed().numeric.as_ref().map(|numeric| &numeric.signature)
+    }
+}
+
+impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
+    /// Runs one call per input and returns the results in the inputs' order, like Python's `Pool.map`.
+    ///
+    /// Inputs may be any number, also too many for memory; ranges of integers are never written down.
+    ///
+    /// # Errors
+    ///
+    /// When a call fails: the error names the failing call with the lowest index, whichever failed first in time.
+    /// Calls before it have all run to their end, calls after it are stopped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// # let pool = wasmpool::Pool::builder().workers(2).build()?;
+    /// let halves = br#"(module (func (export "half") (param f64) (result f64)
+    ///     (f64.div (local.get 0) (f64.const 2))))"#;
+    /// let half = pool.load_bytes("halves", halves)?.task::<f64, f64>("half")?;
+    /// assert_eq!(half.map(vec![1.0, 5.0])?, [0.5, 2.5]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn map(&self, inputs: impl IntoIterator<Item = A>) -> Result<Vec<R>, Error> {
+        let (gathered, total) = self.run(inputs, true)?;
+        // SAFETY: the job is over without a failure, so each of its calls has returned, and its feeders are done.
+        #[allow(unsafe_code, reason = "the job vouches for every result")]
+        Ok(unsafe { gathered.finish(total) })
+    }
+
+    /// The same as [`Task::map`], under the name that `multiprocessing` gives it when each input is a tuple of
+    /// arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::map`].
+    pub fn starmap(&self, inputs: impl IntoIterator<Item = A>) -> Result<Vec<R>, Error> {
+        self.map(inputs)
+    }
+
+    /// Runs one call per input and returns what became of each, in the inputs' order. A failing call stops nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only when the job as a whole cannot be run.
+    pub fn map_outcomes(&self, inputs: impl IntoIterator<Item = A>) -> Result<Vec<Outcome<R>>, Error> {
+        let (gathered, total) = self.run(inputs, false)?;
+        // SAFETY: the job is over, so each of its calls has returned or failed, and its feeders are done.
+        #[allow(unsafe_code, reason = "the job vouches for every outcome")]
+        Ok(unsafe { gathered.finish_outcomes(total) })
+    }
+
+    /// Runs one call, like Python's `Pool.apply`.
+    ///
+    /// An idle worker is handed the call directly.
+    ///
+    /// # Errors
+    ///
+    /// When the call fails, or cannot be run.
+    pub fn apply(&self, arguments: A) -> Result<R, Error> {
+        if let Some(obstacle) = self.shared.obstacle(&self.module) {
+            return Err(obstacle);
+        }
+        let work = self.work(true);
+        let mut block = Block::new(self.width(&work));
+        if let Err(reason) = self.encode(&arguments, &mut block) {
+            return Err(Error::call(Failure::new(0, FailureKind::Refused, reason)));
+        }
+        let gather = Arc::new(Gather::new(1, self.result_numbers(&work)));
+        let source = Blocks::default();
+        source.push(block);
+        let job = Job::new(work, Box::new(source), Arc::clone(&gather) as _);
+        job.announce(1, true);
+        let chunk = job.cut(1).ok_or_else(|| Error::new(ErrorKind::Closed, "the call was cancelled"))?;
+        if let Some(chunk) = self.shared.hand_over(chunk) {
+            self.shared.requeue(vec![chunk]);
+        }
+        // Nothing comes of a call that was queued after the obstacle arose.
+        while !job.wait(Some(OBSTACLE_LOOK)) {
+            if self.shared.obstacle(&self.module).is_some() {
+                job.cancel(None);
+            }
+        }
+        if let Some(error) = self.shared.conclude(&job) {
+            return Err(error);
+        }
+        let gathered = sole(&job, gather)?;
+        // SAFETY: the job is over without a failure, so its one call has returned.
+        #[allow(unsafe_code, reason = "the job vouches for the result")]
+        let mut results = unsafe { gathered.finish(1) };
+        results.pop().ok_or_else(|| Error::new(ErrorKind::Call, "the call left no result"))
+    }
+
+    /// Runs a job to its end; returns what it gathered, of how many calls.
+    fn run(&self, inputs: impl IntoIterator<Item = A>, stop: bool) -> Result<(Gather<R>, usize), Error> {
+        let inputs = inputs.into_iter();
+        let work = self.work(stop);
+        let numbers = self.result_numbers(&work);
+        let integers = integers(&inputs).filter(|_| self.takes_integers(&work));
+        let expected = match &integers {
+            Some(range) => count(range)?,
+            None => inputs.size_hint().0.min(EXPECTED_MAX / size_of::<R>().max(1)),
+        };
+        let gather = Arc::new(Gather::new(expected, numbers));
+        let blocks = Arc::new(Blocks::default());
+        let source: Box<dyn Source> = match &integers {
+            Some(range) => Box::new(Integers { start: range.start }),
+            None => Box::new(Arc::clone(&blocks)),
+        };
+        let job = Job::new(work, source, Arc::clone(&gather) as _);
+        if integers.is_some() {
+            job.announce(expected as u64, true);
+        }
+        self.shared.submit(&job)?;
+        let total = match integers {
+            Some(_) => expected,
+            None => self.announce_all(inputs, &job, &blocks, &gather),
+        };
+        job.wait(None);
+        if let Some(error) = self.shared.conclude(&job) {
+            return Err(error);
+        }
+        Ok((sole(&job, gather)?, total))
+    }
+
+    /// Encodes inputs as they come, not too far ahead of the workers; returns how many there were.
+    fn announce_all(
+        &self,
+        mut inputs: impl Iterator<Item = A>,
+        job: &Arc<Job>,
+        blocks: &Blocks,
+        gather: &Gather<R>,
+    ) -> usize {
+        let mut calls_max = FIRST_BLOCK_CALLS;
+        let mut total = 0;
+        loop {
+            let mut block = Block::new(self.width(&job.work));
+            let mut refused = Vec::new();
+            let mut has_ended = false;
+            while block.calls() < calls_max && block.bytes() < BLOCK_BYTES_MAX {
+                let Some(input) = inputs.next() else {
+                    has_ended = true;
+                    break;
+                };
+                if let Err(reason) = self.encode(&input, &mut block) {
+                    // Its place must be taken, or the calls behind it would move up.
+                    self.encode_nothing(&mut block);
+                    refused.push((total as u64 + block.calls() - 1, reason));
+                }
+            }
+            let calls_ahead = calls_ahead(&block);
+            total += block.calls() as usize;
+            gather.reserve(total);
+            let announced = blocks.push(block);
+            for (index, reason) in refused {
+                job.refuse(Failure::new(index, FailureKind::Refused, reason));
+            }
+            job.announce(announced, has_ended);
+            self.shared.lobby.bell().ring();
+            if has_ended || !job.wait_for_room(calls_ahead) {
+                return total;
+            }
+            calls_max = (calls_max * 2).min(BLOCK_CALLS_MAX);
+        }
+    }
+
+    fn work(&self, stop_on_failure: bool) -> Work {
+        let terms = Terms { stop_on_failure, ..self.terms.clone() };
+        Work::new(Arc::clone(&self.module), self.number, Codec::MessagePack, terms, u64::MAX)
+    }
+
+    /// Cells per input, for tasks entered with numbers.
+    fn width(&self, work: &Work) -> Option<usize> {
+        match work.entry {
+            Entry::Batch | Entry::Each => self.signature().map(|signature| signature.parameters.len()),
+            Entry::Pull(_) => None,
+        }
+    }
+
+    fn result_numbers(&self, work: &Work) -> Option<Vec<crate::sandbox::driver::Number>> {
+        match work.entry {
+            Entry::Batch | Entry::Each => self.signature().map(|signature| signature.results.clone()),
+            Entry::Pull(_) => None,
+        }
+    }
+
+    fn takes_integers(&self, work: &Work) -> bool {
+        match work.entry {
+            Entry::Batch | Entry::Each => self.signature().is_some_and(Signature::takes_range),
+            Entry::Pull(_) => true,
+        }
+    }
+
+    /// Appends an input to a block, or says why it cannot be one.
+    fn encode(&self, input: &A, block: &mut Block) -> Result<(), String> {
+        match block {
+            Block::Cells { cells, .. } => {
+                let parameters = self.signature().map(|signature| &*signature.parameters).unwrap_or_default();
+                cells::write(input, parameters, cells).map_err(|error| error.to_string())
+            }
+            Block::Blobs { ends, bytes } => {
+                let start = bytes.len();
+                let encoded = encode_arguments(input, bytes);
+                let length = bytes.len() - start;
+                let encoded = encoded.and_then(|()| {
+                    let fits = length <= VALUE_BYTES_MAX;
+                    fits.then_some(()).ok_or_else(|| {
+                        format!("an input of {length} bytes, at most {VALUE_BYTES_MAX} are allowed")
+                    })
+                });
+                match encoded {
+                    Ok(()) => ends.push(bytes.len()),
+                    Err(_) => bytes.truncate(start),
+                }
+                encoded
+            }
+        }
+    }
+
+    fn encode_nothing(&self, block: &mut Block) {
+        match block {
+            Block::Cells { width, cells } => cells.extend(std::iter::repeat_n(0, (*width).max(1))),
+            Block::Blobs { ends, bytes } => ends.push(bytes.len()),
+        }
+    }
+}
+
+/// How often a caller looks whether its call can still be run.
+const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
+
+/// Bytes of results for which room is made before any input is seen.
+const EXPECTED_MAX: usize = 1 << 30;
+
+/// Takes the gathered results from a job that is over, and that nobody writes to any more.
+fn sole<R>(job: &Job, gather: Arc<Gather<R>>) -> Result<Gather<R>, Error> {
+    job.detach();
+    Arc::try_unwrap(gather)
+        .map_err(|_| Error::new(ErrorKind::Closed, "results of a finished job are still in use"))
+}
+
+/// Writes a call's arguments as the guest expects them: one array.
+fn encode_arguments<A: Serialize>(arguments: &A, bytes: &mut Vec<u8>) -> Result<(), String> {
+    let mut serializer = rmp_serde::Serializer::new(bytes).with_struct_map();
+    let encoded = match Shape::of::<A>() {
+        // A tuple is an array already, the unit one of nothing.
+        Shape::Tuple(elements) if elements.is_empty() => serializer.serialize_tuple(0).map(drop),
+        Shape::Tuple(_) => arguments.serialize(&mut serializer),
+        Shape::Scalar(_) | Shape::Opaque => (arguments,).serialize(&mut serializer),
+    };
+    encoded.map_err(|error| format!("the input cannot be encoded: {error}"))
+}
+
+/// The range behind an iterator, when it is a range of `i64` or `i32`.
+fn integers<I: Iterator>(inputs: &I) -> Option<Range<i64>> {
+    let of = typeid::of::<I>();
+    if of == TypeId::of::<Range<i64>>() {
+        // SAFETY: `I` is this very type, which has no lifetimes that could differ.
+        #[allow(unsafe_code, reason = "there is no specialisation in stable Rust")]
+        return Some(unsafe { &*std::ptr::from_ref(inputs).cast::<Range<i64>>() }.clone());
+    }
+    if of == TypeId::of::<Range<i32>>() {
+        // SAFETY: as above.
+        #[allow(unsafe_code, reason = "there is no specialisation in stable Rust")]
+        let range = unsafe { &*std::ptr::from_ref(inputs).cast::<Range<i32>>() };
+        return Some(i64::from(range.start)..i64::from(range.end));
+    }
+    None
+}
+
+fn count(range: &Range<i64>) -> Result<usize, Error> {
+    let calls = i128::from(range.end) - i128::from(range.start);
+    usize::try_from(calls.max(0))
+        .map_err(|_| Error::new(ErrorKind::Setting, format!("a job of {calls} calls")))
+}
+
+/// How far ahead of the workers inputs of this size may be encoded.
+fn calls_ahead(block: &Block) -> u64 {
+    let call_bytes = (block.bytes() as u64 / block.calls().max(1)).max(1);
+    (BLOCKS_AHEAD * BLOCK_BYTES_MAX as u64 / call_bytes).max(CALLS_AHEAD_MIN)
+}
+
+fn check_signature<A, R>(task: &Listed) -> Result<(), Error> {
+    let given = Shape::of::<A>().arguments();
+    let wrong = |what: String| {
+        let parameters: Vec<String> = task.parameters.iter().map(ToString::to_string).collect();
+        let result = task.result.as_ref().map(|result| format!(" -> {result}")).unwrap_or_default();
+        let text = format!("task `{}({}){result}` {what}", task.name, parameters.join(", "));
+        Error::new(ErrorKind::Signature, text)
+    };
+    if !task.described {
+        return Ok(());
+    }
+    // A single tuple parameter may be given as it is.
+    let is_one_tuple =
+        task.parameters.len() == 1 && given.len() != 1 && task.parameters[0].kind.starts_with('(');
+    if given.len() != task.parameters.len() && !is_one_tuple {
+        let caller = Shape::of::<A>();
+        return Err(wrong(format!(
+            "takes {} arguments, {} given as {caller}",
+            task.parameters.len(),
+            given.len()
+        )));
+    }
+    for (shape, parameter) in given.iter().zip(&task.parameters) {
+        if !shape.may_be(&parameter.kind) {
+            return Err(wrong(format!("takes {parameter}, not {shape}")));
+        }
+    }
+    let returned = Shape::of::<R>();
+    match &task.result {
+        Some(result) if !returned.may_be(result) => Err(wrong(format!("returns {result}, not {returned}"))),
+        None if matches!(returned, Shape::Scalar(_)) => {
+            Err(wrong(format!("returns nothing, not {returned}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,405 @@
+//! What the host keeps for one instance: its desk, its limits, what it has printed, and where its pull loop stands.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
+use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
+
+use super::wasi::{Clock, Stop, WasiHost};
+use crate::channel::desk::{Desk, Input};
+use crate::channel::ending::{EndKind, MESSAGE_BYTES_MAX};
+use crate::channel::order::Order;
+use crate::channel::ring::{LINE_BYTES_MAX, Stream};
+
+/// Bytes that a table element counts for in the memory limit.
+const TABLE_ELEMENT_BYTES: usize = 8;
+
+/// State of one instance's store.
+pub(crate) struct Guest {
+    /// The worker's end of the channel; moves on to the next instance when this one goes.
+    pub(super) desk: Desk,
+    pub(super) memory: Option<Memory>,
+    pub(super) memory_limit: MemoryLimit,
+    pub(super) printed: Printed,
+    pub(super) pull: Pull,
+    /// What the guest said before it trapped.
+    pub(super) panic: Option<String>,
+    environment: Arc<[(String, String)]>,
+}
+
+/// How much memory an instance has, all memories and tables together, and how much it may have.
+pub(super) struct MemoryLimit {
+    used: usize,
+    most: usize,
+    /// The host is making memory for itself, which does not count.
+    pub(super) looks_away: bool,
+    /// The last growth was refused: a trap that follows is most likely its consequence.
+    pub(super) refused: bool,
+}
+
+/// What an instance has printed: lines that are not finished, and how much it was in the running call.
+pub(super) struct Printed {
+    unfinished: [Vec<u8>; 2],
+    bytes: u64,
+    pub(super) most: u64,
+}
+
+/// Where the pull loop stands.
+pub(super) struct Pull {
+    pub(super) codec: Codec,
+    /// Claimed for this entry, not yet asked for by the guest.
+    pub(super) claimed: Option<u32>,
+    /// Asked for, not yet ended.
+    pub(super) running: Option<u32>,
+    /// Calls that this instance may still start.
+    pub(super) calls_left: u64,
+    timed: bool,
+    started: Instant,
+}
+
+impl Guest {
+    /// The state of a new instance.
+    pub(super) fn new(desk: Desk, memory_bytes_max: u64, environment: Arc<[(String, String)]>) -> Self {
+        Self {
+            desk,
+            memory: None,
+            memory_limit: MemoryLimit {
+                used: 0,
+                most: usize::try_from(memory_bytes_max).unwrap_or(usize::MAX),
+                looks_away: false,
+                refused: false,
+            },
+            printed: Printed { unfinished: [Vec::new(), Vec::new()], bytes: 0, most: u64::MAX },
+            pull: Pull {
+                codec: Codec::Json,
+                claimed: None,
+                running: None,
+                calls_left: u64::MAX,
+                timed: false,
+                started: Instant::now(),
+            },
+            panic: None,
+            environment,
+        }
+    }
+
+    /// Gets ready for the calls of an order.
+    pub(super) fn prepare(&mut self, order: &Order) {
+        self.printed.most = order.printed_bytes_max;
+        self.pull.timed = order.timed;
+    }
+
+    /// Begins a call: names it, and starts its accounts afresh.
+    pub(super) fn begin(&mut self, call: u32) {
+        self.desk.begin(call);
+        self.printed.bytes = 0;
+        self.memory_limit.refused = false;
+        if self.pull.timed {
+            self.pull.started = Instant::now();
+        }
+    }
+
+    /// Ends a separately run call.
+    pub(super) fn end(&mut self, call: u32, kind: EndKind, bytes: &[u8]) {
+        let nanoseconds = if self.pull.timed { self.pull.started.elapsed().as_nanos() as u64 } else { 0 };
+        self.finish_lines();
+        self.desk.end(call, kind, bytes, nanoseconds);
+    }
+
+    /// Passes on lines that the guest has begun and not ended: a call's output is out when the call is.
+    pub(super) fn finish_lines(&mut self) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let unfinished = &mut self.printed.unfinished[stream as usize];
+            if !unfinished.is_empty() {
+                self.desk.print(stream, unfinished);
+                unfinished.clear();
+            }
+        }
+    }
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        Ok(self.memory_limit.take(desired - current))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // The engine refused a growth that was allowed here. How much it was is not told, so it stays counted: an
+        // instance that fills the engine's own limits is at its end anyway.
+        self.memory_limit.refused = true;
+        drop(error);
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        Ok(self.memory_limit.take((desired - current).saturating_mul(TABLE_ELEMENT_BYTES)))
+    }
+}
+
+impl MemoryLimit {
+    fn take(&mut self, bytes: usize) -> bool {
+        if self.looks_away {
+            return true;
+        }
+        match self.used.checked_add(bytes).filter(|used| *used <= self.most) {
+            Some(used) => self.used = used,
+            None => self.refused = true,
+        }
+        !self.refused
+    }
+}
+
+impl WasiHost for Guest {
+    fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+
+    fn write(&mut self, stream: super::wasi::Stream, bytes: &[u8]) -> Result<(), Stop> {
+        self.printed.bytes += bytes.len() as u64;
+        if self.printed.bytes > self.printed.most {
+            return Err(Stop::OutputTooLarge);
+        }
+        let stream = match stream {
+            super::wasi::Stream::Stdout => Stream::Stdout,
+            super::wasi::Stream::Stderr => Stream::Stderr,
+        };
+        let unfinished = &mut self.printed.unfinished[stream as usize];
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            if unfinished.is_empty() {
+                self.desk.print(stream, line);
+            } else {
+                unfinished.extend_from_slice(line);
+                self.desk.print(stream, unfinished);
+                unfinished.clear();
+            }
+            rest = &after[1..];
+        }
+        unfinished.extend_from_slice(rest);
+        if unfinished.len() > LINE_BYTES_MAX {
+            self.desk.print(stream, unfinished);
+            unfinished.clear();
+        }
+        Ok(())
+    }
+
+    fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    fn sleep(&mut self, duration: Duration) -> Result<(), Stop> {
+        std::thread::sleep(duration);
+        Ok(())
+    }
+
+    fn random(&mut self, out: &mut [u8]) {
+        let mut filled = 0;
+        while filled < out.len() {
+            match rustix::rand::getrandom(&mut out[filled..], rustix::rand::GetRandomFlags::empty()) {
+                Ok(count) => filled += count,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => panic!("the kernel gives no randomness: {error}"),
+            }
+        }
+    }
+
+    fn now(&mut self, clock: Clock) -> u64 {
+        match clock {
+            Clock::Realtime => {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+            }
+            Clock::Monotonic => {
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+                now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+            }
+        }
+    }
+}
+
+/// Adds the functions of the pull loop.
+///
+/// # Errors
+///
+/// When `linker` has functions of these names already.
+pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let module = wasmpool_abi::IMPORT_MODULE;
+    linker.func_wrap(module, wasmpool_abi::IMPORT_NEXT, next)?;
+    linker.func_wrap(module, wasmpool_abi::IMPORT_FETCH, fetch)?;
+    linker.func_wrap(module, wasmpool_abi::IMPORT_DONE, done)?;
+    linker.func_wrap(module, wasmpool_abi::IMPORT_PANICKED, panicked)?;
+    Ok(())
+}
+
+fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::Result<i64> {
+    let guest = caller.data_mut();
+    if guest.pull.running.is_some() {
+        return Err(broken_order("asked for the next call before it ended this one"));
+    }
+    if guest.pull.calls_left == 0 {
+        return Ok(NO_MORE_CALLS);
+    }
+    let claimed = guest.pull.claimed.take().or_else(|| guest.desk.claim(|_| 1).map(|range| range.start));
+    let Some(call) = claimed else { return Ok(NO_MORE_CALLS) };
+    guest.pull.calls_left -= 1;
+    guest.pull.running = Some(call);
+    guest.begin(call);
+    let (memory, guest) = memory_and_guest(&mut caller)?;
+    let input = guest.input(call);
+    if input.len() <= capacity as usize {
+        input.copy(guest, slice(memory, buffer, input.len())?);
+    }
+    Ok(input.len() as i64)
+}
+
+fn fetch(mut caller: Caller<'_, Guest>, buffer: u32) -> wasmtime::Result<()> {
+    let (memory, guest) = memory_and_guest(&mut caller)?;
+    let call =
+        guest.pull.running.ok_or_else(|| broken_order("fetched an input while no call was running"))?;
+    let input = guest.input(call);
+    input.copy(guest, slice(memory, buffer, input.len())?);
+    Ok(())
+}
+
+fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wasmtime::Result<()> {
+    let (memory, guest) = memory_and_guest(&mut caller)?;
+    let done = Done::from_code(kind).ok_or_else(|| broken_order("ended a call in no known way"))?;
+    let bytes = slice(memory, bytes, length as usize)?;
+    let call =
+        guest.pull.running.take().ok_or_else(|| broken_order("ended a call while none was running"))?;
+    match done {
+        Done::Returned => guest.end(call, EndKind::Returned, bytes),
+        Done::Failed => guest.end_with_message(call, EndKind::Failed, bytes),
+        Done::Refused => guest.end_with_message(call, EndKind::Refused, bytes),
+    }
+    Ok(())
+}
+
+fn panicked(mut caller: Caller<'_, Guest>, message: u32, length: u32) -> wasmtime::Result<()> {
+    let (memory, guest) = memory_and_guest(&mut caller)?;
+    let message = slice(memory, message, (length as usize).min(MESSAGE_BYTES_MAX))?;
+    guest.panic = Some(String::from_utf8_lossy(message).into_owned());
+    Ok(())
+}
+
+fn broken_order(what: &str) -> wasmtime::Error {
+    wasmtime::Error::msg(format!("the task broke the order of the pull loop: it {what}"))
+}
+
+fn memory_and_guest<'a>(
+    caller: &'a mut Caller<'_, Guest>,
+) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
+    let memory = caller.data().memory;
+    let memory = memory.ok_or_else(|| wasmtime::Error::msg("the module exports no memory named `memory`"))?;
+    Ok(memory.data_and_store_mut(caller))
+}
+
+fn slice(memory: &mut [u8], start: u32, length: usize) -> wasmtime::Result<&mut [u8]> {
+    let start = start as usize;
+    let range = start..start.saturating_add(length);
+    let bytes = memory.len();
+    memory.get_mut(range.clone()).ok_or_else(|| {
+        wasmtime::Error::msg(format!("the task named bytes {range:?} of a memory of {bytes} bytes"))
+    })
+}
+
+/// The input of a call on its way into guest memory.
+enum PullInput {
+    /// Bytes of the down region.
+    Region { offset: usize, length: usize },
+    /// A number written out here.
+    Written { bytes: [u8; 24], length: usize },
+}
+
+impl PullInput {
+    fn len(&self) -> usize {
+        match self {
+            Self::Region { length, .. } | Self::Written { length, .. } => *length,
+        }
+    }
+
+    fn copy(&self, guest: &Guest, into: &mut [u8]) {
+        match self {
+            Self::Region { offset, .. } => guest.desk.regions().0.read(*offset, into),
+            Self::Written { bytes, length } => into.copy_from_slice(&bytes[..*length]),
+        }
+    }
+}
+
+impl Guest {
+    fn input(&self, call: u32) -> PullInput {
+        match self.desk.input(call, 0) {
+            Input::Bytes { offset, length } => PullInput::Region { offset, length },
+            Input::Number(number) => write_number(self.pull.codec, number),
+        }
+    }
+
+    fn end_with_message(&mut self, call: u32, kind: EndKind, message: &[u8]) {
+        let message = &message[..message.len().min(MESSAGE_BYTES_MAX)];
+        let mut bytes = Vec::with_capacity(message.len() + 8);
+        crate::channel::ending::Detail::message(String::from_utf8_lossy(message)).write(&mut bytes);
+        self.end(call, kind, &bytes);
+    }
+}
+
+/// An array of one number, as the guest expects its arguments.
+fn write_number(codec: Codec, number: i64) -> PullInput {
+    let mut bytes = [0; 24];
+    let length = match codec {
+        Codec::Json => {
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(number).as_bytes();
+            bytes[0] = b'[';
+            bytes[1..=digits.len()].copy_from_slice(digits);
+            bytes[digits.len() + 1] = b']';
+            digits.len() + 2
+        }
+        Codec::MessagePack => {
+            const ARRAY_OF_ONE: u8 = 0x91;
+            const INT_64: u8 = 0xd3;
+            bytes[..2].copy_from_slice(&[ARRAY_OF_ONE, INT_64]);
+            bytes[2..10].copy_from_slice(&number.to_be_bytes());
+            10
+        }
+    };
+    PullInput::Written { bytes, length }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(codec: Codec, number: i64) -> Vec<u8> {
+        match write_number(codec, number) {
+            PullInput::Written { bytes, length } => bytes[..length].to_vec(),
+            PullInput::Region { .. } => panic!("not in a region"),
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_arrays_of_one() {
+        for number in [0, -1, 7, i64::MIN, i64::MAX] {
+            let json: [i64; 1] = serde_json::from_slice(&written(Codec::Json, number)).expect("JSON");
+            let packed: [i64; 1] =
+                rmp_serde::from_slice(&written(Codec::MessagePack, number)).expect("MessagePack");
+            assert_eq!((json, packed), ([number], [number]));
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! A tenant: one instance of the module, and how calls are run in it.
+//!
+//! A worker has one module and at most one tenant at a time. The tenant stays from call to call unless the pool asks
+//! for a fresh one per call; after any failure it is thrown away, whatever it was doing. The desk lives inside the
+//! tenant's store while there is one, because host functions need it, and moves on when the tenant goes.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT};
+use wasmtime::{
+    Engine, Func, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, ValRaw, ValType,
+    WasmBacktrace,
+};
+
+use super::driver_memory;
+use super::engine::{WorkerLimits, worker_engine};
+use super::guest::{self, Guest};
+use super::wasi::{self, Stop};
+use crate::channel::control::{Load, NumericEntry};
+use crate::channel::desk::{Desk, Input};
+use crate::channel::ending::{Detail, EndKind};
+use crate::channel::order::{Entry, Inputs, Order};
+
+/// Longest stretch of work that a batch claims at once; what it has claimed nobody can take from it.
+const BLOCK_TIME_MAX: Duration = Duration::from_micros(5);
+
+/// Most calls that a batch claims at once, however short they are.
+const BLOCK_CALLS_MAX: u32 = 8192;
+
+/// Drivers that one tenant keeps; another task beyond them costs a new tenant.
+const DRIVERS_MAX: usize = 8;
+
+/// What a worker needs to take in tenants: the loaded module and its surroundings.
+pub(crate) struct House {
+    engine: Engine,
+    module: InstancePre<Guest>,
+    drivers: Option<Module>,
+    load: Load,
+    environment: Arc<[(String, String)]>,
+}
+
+impl House {
+    /// Maps compiled code and links it.
+    ///
+    /// # Errors
+    ///
+    /// When the code is of another engine, or wants an import that there is not.
+    pub(crate) fn open(load: Load, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<Self> {
+        let limits = WorkerLimits {
+            memory_bytes_max: load.memory_bytes_max,
+            keep_resident_bytes: load.keep_resident_bytes as usize,
+        };
+        let engine = worker_engine(&limits)?;
+        let map = |file: OwnedFd| {
+            // SAFETY: the descriptor comes from the supervisor, which got the code from its compiler process or from
+            // a cache entry whose hash it checked, and sealed it, so that it cannot change while it is mapped.
+            unsafe { Module::deserialize_open_file(&engine, File::from(file)) }
+        };
+        let module = map(module)?;
+        let drivers = if load.has_drivers { Some(map(drivers)?) } else { None };
+        let mut linker = Linker::new(&engine);
+        wasi::add_to_linker(&mut linker)?;
+        guest::add_to_linker(&mut linker)?;
+        let module = linker.instantiate_pre(&module)?;
+        let environment = load.environment.clone().into();
+        Ok(Self { engine, module, drivers, load, environment })
+    }
+
+    fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, (Desk, EndKind, Detail)> {
+        let guest = Guest::new(desk, self.load.memory_bytes_max, Arc::clone(&self.environment));
+        let mut store = Store::new(&self.engine, guest);
+        store.limiter(|guest| guest);
+        store.data_mut().prepare(order);
+        match self.instantiate(&mut store) {
+            Ok(instance) => Ok(Tenant {
+                store,
+                instance,
+                flush: None,
+                drivers: HashMap::new(),
+                driver_memory: None,
+                calls: 0,
+            }
+            .with_flush()),
+            Err(error) => {
+                let (kind, detail) = judge(&error, store.data_mut());
+                Err((store.into_data().desk, kind, detail))
+            }
+        }
+    }
+
+    fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+        let instance = self.module.instantiate(&mut *store)?;
+        store.data_mut().memory = instance.get_memory(&mut *store, "memory");
+        if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, INITIALIZE_EXPORT) {
+            initialize.call(&mut *store, ())?;
+        }
+        Ok(instance)
+    }
+}
+
+/// One instance of the module.
+struct Tenant {
+    store: Store<Guest>,
+    instance: Instance,
+    /// The guest's way to write out what it buffers.
+    flush: Option<TypedFunc<(), ()>>,
+    drivers: HashMap<u32, Driver>,
+    driver_memory: Option<Memory>,
+    /// Calls that it has begun.
+    calls: u64,
+}
+
+#[derive(Clone)]
+struct Driver {
+    packed: TypedFunc<(i32, i32, i64, i32, i32), ()>,
+    range: Option<TypedFunc<(i32, i32, i64, i32, i32, i64, i64), ()>>,
+}
+
+impl Tenant {
+    fn with_flush(mut self) -> Self {
+        self.flush = self.instance.get_typed_func(&mut self.store, FLUSH_EXPORT).ok();
+        self
+    }
+
+    fn desk(&mut self) -> &mut Desk {
+        &mut self.store.data_mut().desk
+    }
+
+    fn is_used_up(&self, order: &Order) -> bool {
+        order.fresh && self.calls > 0 || order.recycle != 0 && self.calls >= u64::from(order.recycle)
+    }
+
+    /// Writes out what the guest has buffered, after calls that could not do it for themselves.
+    fn write_out(&mut self) -> wasmtime::Result<()> {
+        if let Some(flush) = &self.flush {
+            flush.call(&mut self.store, ())?;
+        }
+        self.store.data_mut().finish_lines();
+        Ok(())
+    }
+}
+
+/// A worker's desk and, where there is one, the tenant that sits at it.
+pub(crate) struct Room {
+    house: Rc<House>,
+    occupant: Occupant,
+    /// Nanoseconds that a call of the running batch takes, at its slowest lately; zero while unknown.
+    batch_call_ns: u64,
+}
+
+enum Occupant {
+    Nobody(Desk),
+    Tenant(Box<Tenant>),
+    /// Only while one is exchanged for the other.
+    Moving,
+}
+
+impl Room {
+    /// A room without a tenant.
+    pub(crate) fn new(house: House, desk: Desk) -> Self {
+        Self { house: Rc::new(house), occupant: Occupant::Nobody(desk), batch_call_ns: 0 }
+    }
+
+    /// The desk, whoever sits at it.
+    pub(crate) fn desk(&mut self) -> &mut Desk {
+        match &mut self.occupant {
+            Occupant::Nobody(desk) => desk,
+            Occupant::Tenant(tenant) => tenant.desk(),
+            Occupant::Moving => unreachable!("a tenant is exchanged within one function"),
+        }
+    }
+
+    /// Runs all calls of an order that the worker gets hold of, and ends its chunk.
+    pub(crate) fn run(&mut self, order: &Order) {
+        if let Occupant::Tenant(tenant) = &mut self.occupant {
+            tenant.store.data_mut().prepare(order);
+        }
+        match order.entry {
+            Entry::Batch => self.run_batch(order),
+            Entry::Each => self.run_each(order),
+            Entry::Pull(codec) => self.run_pull(order, codec),
+        }
+        self.desk().end_chunk();
+    }
+
+    /// The tenant for the next call: the one who is here, or a new one.
+    fn tenant(&mut self, order: &Order) -> Result<&mut Tenant, (EndKind, Detail)> {
+        if matches!(&self.occupant, Occupant::Tenant(tenant) if tenant.is_used_up(order)) {
+            self.evict();
+        }
+        if let Occupant::Nobody(_) = &self.occupant {
+            let Occupant::Nobody(desk) = std::mem::replace(&mut self.occupant, Occupant::Moving) else {
+                unreachable!("looked at just now")
+            };
+            match self.house.take_in(desk, order) {
+                Ok(tenant) => self.occupant = Occupant::Tenant(Box::new(tenant)),
+                Err((desk, kind, detail)) => {
+                    self.occupant = Occupant::Nobody(desk);
+                    return Err((kind, detail));
+                }
+            }
+        }
+        match &mut self.occupant {
+            Occupant::Tenant(tenant) => Ok(tenant),
+            _ => unreachable!("taken in just now"),
+        }
+    }
+
+    /// Throws the tenant out. Nothing of it stays but the desk.
+    fn evict(&mut self) {
+        if let Occupant::Tenant(_) = &self.occupant
+            && let Occupant::Tenant(tenant) = std::mem::replace(&mut self.occupant, Occupant::Moving)
+        {
+            let mut guest = tenant.store.into_data();
+            guest.finish_lines();
+            self.occupant = Occupant::Nobody(guest.desk);
+        }
+    }
+
+    /// Takes the measure of an error, throws the tenant out, and says how the call ended.
+    fn fail(&mut self, error: &wasmtime::Error) -> (EndKind, Vec<u8>) {
+        let (kind, detail) = match &mut self.occupant {
+            Occupant::Tenant(tenant) => judge(error, tenant.store.data_mut()),
+            _ => (EndKind::Trapped, Detail::message(error.to_string())),
+        };
+        self.evict();
+        (kind, travelling(&detail))
+    }
+
+    fn run_pull(&mut self, order: &Order, codec: Codec) {
+        while let Some(claimed) = self.desk().claim(|_| 1) {
+            let call = claimed.start;
+            // Named already here, because taking in a tenant runs guest code.
+            self.desk().begin(call);
+            let export = self.house.load.tasks[order.task as usize].pull.clone();
+            let entered = match self.tenant(order) {
+                Err((kind, detail)) => {
+                    self.desk().end(call, kind, &travelling(&detail), 0);
+                    continue;
+                }
+                Ok(tenant) => tenant.enter_pull(order, codec, call, export.as_deref()),
+            };
+            let Occupant::Tenant(tenant) = &mut self.occupant else {
+                unreachable!("it was entered just now")
+            };
+            let pull = &mut tenant.store.data_mut().pull;
+            let unfinished = pull.claimed.take().or(pull.running.take());
+            let error = match (entered, unfinished) {
+                (Ok(()), None) => continue,
+                (Ok(()), Some(_)) => wasmtime::Error::msg("the task returned before it ended its call"),
+                (Err(error), _) => error,
+            };
+            let (kind, detail) = self.fail(&error);
+            // A trap between two calls is nobody's: it only costs the instance.
+            if let Some(call) = unfinished {
+                self.desk().end(call, kind, &detail, 0);
+            }
+        }
+    }
+
+    fn run_each(&mut self, order: &Order) {
+        while let Some(claimed) = self.desk().claim(|_| 1) {
+            let call = claimed.start;
+            self.desk().begin(call);
+            let task = self.house.load.tasks[order.task as usize].numeric.clone();
+            let result = match (self.tenant(order), task) {
+                (Err((kind, detail)), _) => Err((kind, travelling(&detail))),
+                (Ok(_), None) => Err(self.fail(&not_numeric())),
+                (Ok(tenant), Some(entry)) => match tenant.call_each(&entry, call) {
+                    Ok(cells) => Ok(cells),
+                    Err(error) => Err(self.fail(&error)),
+                },
+            };
+            match (result, &mut self.occupant) {
+                (Ok(cells), Occupant::Tenant(tenant)) => {
+                    tenant.store.data_mut().end(call, EndKind::Returned, cells.as_flattened());
+                }
+                (Ok(_), _) => unreachable!("the tenant that returned is here"),
+                (Err((kind, detail)), _) => self.desk().end(call, kind, &detail, 0),
+            }
+        }
+    }
+
+    fn run_batch(&mut self, order: &Order) {
+        let task = self.house.load.tasks[order.task as usize].numeric.clone();
+        let results = task.as_ref().map_or(0, |task| task.results as usize);
+        self.desk().set_cells(results);
+        self.batch_call_ns = 0;
+        while let Some(block) = self.claim_block() {
+            let mut next = block.start;
+            while next < block.end {
+                match self.run_block(order, task.as_ref(), next..block.end) {
+                    Ok(()) => next = block.end,
+                    Err((call, kind, detail)) => {
+                        // Everything below has ended, and the one that failed is told apart by its record.
+                        self.desk().finish(call);
+                        self.desk().fail_in_batch(call, kind, &detail, results);
+                        next = call + 1;
+                    }
+                }
+            }
+            self.desk().finish(block.end);
+            self.desk().rest();
+        }
+    }
+
+    fn claim_block(&mut self) -> Option<std::ops::Range<u32>> {
+        let affordable = block_calls(self.batch_call_ns);
+        self.desk().claim(|rest| affordable.min(rest.div_ceil(2)))
+    }
+
+    /// Runs a stretch of a batch; tells which call failed, and how.
+    fn run_block(
+        &mut self,
+        order: &Order,
+        task: Option<&NumericEntry>,
+        calls: std::ops::Range<u32>,
+    ) -> Result<(), (u32, EndKind, Vec<u8>)> {
+        self.desk().begin(calls.start);
+        let started = Instant::now();
+        let house = Rc::clone(&self.house);
+        let ran = match self.tenant(order) {
+            Err((kind, detail)) => return Err((calls.start, kind, travelling(&detail))),
+            Ok(tenant) => tenant.drive(&house, order, task, calls.clone()),
+        };
+        let Err(error) = ran else {
+            let ns = (started.elapsed().as_nanos() as u64 / calls.len() as u64).max(1);
+            // It forgets a slow block by a quarter at a time.
+            self.batch_call_ns = ns.max(self.batch_call_ns - self.batch_call_ns / 4);
+            return Ok(());
+        };
+        let call = self.desk().begun().filter(|call| calls.contains(call)).unwrap_or(calls.start);
+        let (kind, detail) = self.fail(&error);
+        Err((call, kind, detail))
+    }
+}
+
+impl Tenant {
+    fn enter_pull(
+        &mut self,
+        order: &Order,
+        codec: Codec,
+        call: u32,
+        export: Option<&str>,
+    ) -> wasmtime::Result<()> {
+        let export = export.ok_or_else(|| wasmtime::Error::msg("the task has no pull-loop entry"))?;
+        let entry = self.instance.get_typed_func::<i32, ()>(&mut self.store, export)?;
+        let pull = &mut self.store.data_mut().pull;
+        pull.codec = codec;
+        pull.claimed = Some(call);
+        pull.running = None;
+        let left = match (order.fresh, order.recycle) {
+            (true, _) => 1,
+            (false, 0) => u64::MAX,
+            (false, most) => u64::from(most).saturating_sub(self.calls).max(1),
+        };
+        pull.calls_left = left;
+        let result = entry.call(&mut self.store, codec as i32);
+        self.calls += left - self.store.data().pull.calls_left;
+        result
+    }
+
+    /// Calls an export of numbers once.
+    fn call_each(&mut self, entry: &NumericEntry, call: u32) -> wasmtime::Result<Vec<[u8; 8]>> {
+        self.calls += 1;
+        self.store.data_mut().begin(call);
+        let function = self.instance.get_func(&mut self.store, &entry.export).ok_or_else(|| {
+            wasmtime::Error::msg(format!("the module exports no function `{}`", entry.export))
+        })?;
+        let mut values = self.arguments(entry, call);
+        let results = self.call_raw(&function, &mut values)?;
+        self.write_out()?;
+        Ok(results)
+    }
+
+    fn arguments(&mut self, entry: &NumericEntry, call: u32) -> Vec<ValRaw> {
+        let parameters = entry.parameters as usize;
+        let cells = match self.desk().input(call, parameters) {
+            Input::Number(number) => vec![number.to_le_bytes()],
+            Input::Bytes { offset, .. } => {
+                let mut cells = vec![[0; 8]; parameters];
+                self.desk().regions().0.read(offset, cells.as_flattened_mut());
+                cells
+            }
+        };
+        let mut values: Vec<_> =
+            cells.into_iter().map(|cell| ValRaw::u64(u64::from_le_bytes(cell))).collect();
+        values.resize(parameters.max(entry.results as usize), ValRaw::u64(0));
+        values
+    }
+
+    fn call_raw(&mut self, function: &Func, values: &mut [ValRaw]) -> wasmtime::Result<Vec<[u8; 8]>> {
+        let kind = function.ty(&self.store);
+        let is_number =
+            |kind: ValType| matches!(kind, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64);
+        let needed = kind.params().len().max(kind.results().len());
+        if needed > values.len() || !kind.params().all(is_number) || !kind.results().all(is_number) {
+            return Err(not_numeric());
+        }
+        let raw: *mut [ValRaw] = values;
+        // SAFETY: the function belongs to this store; there is room for its parameters and its results, as just
+        // compared with its type; and all of them are numbers, for which every bit pattern is a value.
+        unsafe { function.call_unchecked(&mut self.store, raw) }?;
+        let cells = kind.results().zip(values.iter()).map(|(kind, value)| match kind {
+            ValType::I32 => i64::from(value.get_i32()) as u64,
+            ValType::F32 => u64::from(value.get_f32()),
+            _ => value.get_u64(),
+        });
+        Ok(cells.map(u64::to_le_bytes).collect())
+    }
+
+    /// Runs a stretch of a batch in its driver.
+    fn drive(
+        &mut self,
+        house: &House,
+        order: &Order,
+        task: Option<&NumericEntry>,
+        calls: std::ops::Range<u32>,
+    ) -> wasmtime::Result<()> {
+        let task = task.ok_or_else(not_numeric)?;
+        let driver = self.driver(house, order.task, task)?;
+        self.calls += calls.len() as u64;
+        let slot = order.slot();
+        let (from, to) = (calls.start as i32, calls.end as i32);
+        let tag = self.desk().progress_tag();
+        let (inputs, results) = (driver_memory::inputs(slot), driver_memory::results(slot));
+        self.store.data_mut().begin(calls.start);
+        match order.inputs {
+            Inputs::Range { start } => {
+                let range = driver.range.as_ref().ok_or_else(not_numeric)?;
+                range.call(&mut self.store, (from, to, tag, inputs, results, start, 1))?;
+            }
+            Inputs::Cells | Inputs::Blobs => {
+                driver.packed.call(&mut self.store, (from, to, tag, inputs, results))?;
+            }
+        }
+        self.write_out()
+    }
+
+    /// The driver of a task, bound to this instance.
+    fn driver(&mut self, house: &House, task: u32, entry: &NumericEntry) -> wasmtime::Result<Driver> {
+        if let Some(driver) = self.drivers.get(&task) {
+            return Ok(driver.clone());
+        }
+        if self.drivers.len() >= DRIVERS_MAX {
+            return Err(wasmtime::Error::msg(format!("more than {DRIVERS_MAX} tasks in one instance")));
+        }
+        self.store.data_mut().memory_limit.looks_away = true;
+        let driver = self.bind_driver(house, entry);
+        self.store.data_mut().memory_limit.looks_away = false;
+        let driver = driver?;
+        self.drivers.insert(task, driver.clone());
+        Ok(driver)
+    }
+
+    fn bind_driver(&mut self, house: &House, entry: &NumericEntry) -> wasmtime::Result<Driver> {
+        let (Some(number), Some(module)) = (entry.driver, &house.drivers) else { return Err(not_numeric()) };
+        let memory = match self.driver_memory {
+            Some(memory) => memory,
+            None => self.make_driver_memory()?,
+        };
+        let mut imports = vec![memory.into()];
+        for (index, stand_in) in house.load.stand_ins.iter().enumerate() {
+            let export = if index == usize::from(number) { &entry.export } else { stand_in };
+            let function = self.instance.get_func(&mut self.store, export).ok_or_else(not_numeric)?;
+            imports.push(function.into());
+        }
+        let instance = Instance::new(&mut self.store, module, &imports)?;
+        let packed = instance.get_typed_func(&mut self.store, &format!("packed{number}"))?;
+        let range = instance.get_typed_func(&mut self.store, &format!("range{number}")).ok();
+        Ok(Driver { packed, range })
+    }
+
+    fn make_driver_memory(&mut self) -> wasmtime::Result<Memory> {
+        let (down, up) = self.desk().regions();
+        let (down, up) = (Arc::clone(down), Arc::clone(up));
+        let memory = driver_memory::create(&mut self.store, &down, &up)?;
+        self.driver_memory = Some(memory);
+        Ok(memory)
+    }
+}
+
+fn not_numeric() -> wasmtime::Error {
+    wasmtime::Error::msg("the task's export does not take and return numbers as its module said")
+}
+
+fn travelling(detail: &Detail) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    detail.write(&mut bytes);
+    bytes
+}
+
+/// How many calls make a block, when one takes about this long; one while nothing is known.
+fn block_calls(call_ns: u64) -> u32 {
+    match call_ns {
+        0 => 1,
+        ns => (BLOCK_TIME_MAX.as_nanos() as u64 / ns).clamp(1, u64::from(BLOCK_CALLS_MAX)) as u32,
+    }
+}
+
+/// How a call ended that ended in an error.
+fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let with = |code, message: String| Detail { code, message, backtrace: backtrace.clone() };
+    match error.downcast_ref::<Stop>() {
+        Some(Stop::Exit(code)) => {
+            return (EndKind::Exited, with(*code as i32, format!("exited with code {}", *code as i32)));
+        }
+        Some(stop @ Stop::OutputTooLarge) => {
+            let text = format!("{stop} (at most {} bytes a call)", guest.printed.most);
+            return (EndKind::OutputTooLarge, with(0, text));
+        }
+        _ => {}
+    }
+    if let Some(message) = guest.panic.take() {
+        return (EndKind::Panicked, with(0, message));
+    }
+    let message = error.root_cause().to_string();
+    if guest.memory_limit.refused {
+        let text = format!("out of memory: {message} after a growth beyond the limit was refused");
+        return (EndKind::OutOfMemory, with(0, text));
+    }
+    (EndKind::Trapped, with(0, message))
+}
+
+fn frames(backtrace: &WasmBacktrace) -> String {
+    let mut text = String::new();
+    for (number, frame) in backtrace.frames().iter().enumerate() {
+        let name = frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
+        text.push_str(&format!("{number}: {name}\n"));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// A function's name as its author wrote it, without the hash that the compiler appends.
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}

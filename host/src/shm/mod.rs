@@ -1,0 +1,18 @@
+//! Shared memory between the supervisor and its workers, and sleeping on it.
+//!
+//! This floor owns pages and wake-ups and nothing else: it does not know what is written on the pages, who runs
+//! what, or how a process is started. [`region`] makes and maps sealed memory, [`bell`] is the one way in which any
+//! thread or process of wasmpool sleeps until another has something for it, [`futex`] is the system call below it.
+
+pub(crate) mod bell;
+pub(crate) mod futex;
+pub(crate) mod region;
+
+/// The atomics that the protocols are built on; a model checker puts its own in their place.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicU32, Ordering, fence};
+}
+
+#[cfg(test)]
+#[allow(dead_code, reason = "a model runs only the calls it needs")]
+mod model;

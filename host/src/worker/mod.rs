@@ -1,0 +1,91 @@
+//! A worker: takes one module, then runs chunks of calls until its supervisor ends it.
+//!
+//! A worker knows nothing of jobs, siblings or schedules. It starts as a copy of the host's executable with one
+//! socket, hears which module it serves, and from then on lives on its two regions: it claims calls, runs them in a
+//! tenant, and writes down what they came to. It trusts the supervisor and nothing that a guest says.
+
+pub(crate) mod compiler;
+
+use std::time::Duration;
+
+use crate::channel::control::{Control, Hello, HelloBack, Load, VERSION, WorkerSays};
+use crate::channel::desk::{Desk, Next};
+use crate::channel::layout::{down, up};
+use crate::process::reentry;
+use crate::sandbox::tenant::{House, Room};
+use crate::shm::region::{Region, Writer};
+
+/// How long a supervisor may take for its first words.
+const HELLO_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Runs this process as a worker, to its end.
+pub(crate) fn main() -> ! {
+    let control = Control::from_descriptor(reentry::settle());
+    let Ok(()) = shake_hands(&control) else { std::process::exit(1) };
+    report_panics();
+    match open(&control) {
+        Ok(Some(room)) => serve(room, &control),
+        Ok(None) => std::process::exit(0),
+        Err(reason) => {
+            // A supervisor that no longer listens needs no reason.
+            let _ = control.send(&WorkerSays::Refused(reason), &[]);
+            std::process::exit(1)
+        }
+    }
+}
+
+/// Answers the supervisor's first words, for a worker as for a compiler.
+///
+/// # Errors
+///
+/// When none come, or they are of another version. The supervisor is told by the answer's version, too.
+pub(crate) fn shake_hands(control: &Control) -> Result<(), ()> {
+    let hello: Hello = control.receive(HELLO_TIME_MAX).map_err(|_| ())?;
+    reentry::check_parent(hello.supervisor);
+    control.send(&HelloBack { version: VERSION }, &[]).map_err(|_| ())?;
+    if hello.version == VERSION { Ok(()) } else { Err(()) }
+}
+
+/// Tells the supervisor in words why this process is about to abort: its stderr leads nowhere.
+fn report_panics() {
+    std::panic::set_hook(Box::new(move |panic| {
+        // The socket stays descriptor 0 for as long as the process lives.
+        let control = std::io::stdin();
+        if let Ok(descriptor) = std::os::fd::AsFd::as_fd(&control).try_clone_to_owned() {
+            let _ = Control::from_descriptor(descriptor).send(&WorkerSays::Panicked(panic.to_string()), &[]);
+        }
+        std::process::abort();
+    }));
+}
+
+/// Waits for the module and gets everything ready to run it. Nothing comes when the supervisor has no use for this
+/// worker any more.
+fn open(control: &Control) -> Result<Option<Room>, String> {
+    // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
+    let Ok((load, descriptors)) = control.receive_with_descriptors::<Load>(None) else { return Ok(None) };
+    let Ok([module, drivers, down_fd, up_fd]) = <[_; 4]>::try_from(descriptors) else {
+        return Err("the supervisor sent other descriptors than promised".into());
+    };
+    let describe = |error: std::io::Error| error.to_string();
+    let down = Region::map(std::os::fd::AsFd::as_fd(&down_fd), down::BYTES, Writer::Supervisor);
+    let up = Region::map(std::os::fd::AsFd::as_fd(&up_fd), up::BYTES, Writer::Worker);
+    let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
+    let house = House::open(load, module, drivers).map_err(|error| format!("{error:#}"))?;
+    control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
+    Ok(Some(Room::new(house, desk)))
+}
+
+fn serve(mut room: Room, control: &Control) -> ! {
+    loop {
+        match room.desk().next() {
+            Next::Order(order) => room.run(&order),
+            // The parent-death signal ends this process; where it cannot (another process took the supervisor's
+            // place as the parent), the closed socket does.
+            Next::Nothing => {
+                if control.is_closed() {
+                    std::process::exit(0);
+                }
+            }
+        }
+    }
+}
