@@ -45,3 +45,5 @@ mod atomic {
 #[cfg(test)]
 #[allow(dead_code, reason = "a model runs only the calls it needs")]
 mod model;
+#[cfg(test)]
+mod range_word_tests;

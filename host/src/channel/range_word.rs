@@ -37,14 +37,14 @@ const CUT_ATTEMPTS_MAX: usize = 8;
 
 /// The word, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unpacked {
-    generation: u16,
-    next: u32,
-    end: u32,
+pub(super) struct Unpacked {
+    pub(super) generation: u16,
+    pub(super) next: u32,
+    pub(super) end: u32,
 }
 
 impl Unpacked {
-    fn from_word(word: u64) -> Self {
+    pub(super) fn from_word(word: u64) -> Self {
         Self {
             generation: (word >> 48) as u16,
             next: (word >> 24) as u32 & CALLS_MAX,
@@ -52,7 +52,7 @@ impl Unpacked {
         }
     }
 
-    fn to_word(self) -> u64 {
+    pub(super) fn to_word(self) -> u64 {
         u64::from(self.generation) << 48 | u64::from(self.next) << 24 | u64::from(self.end)
     }
 }
@@ -141,116 +141,5 @@ impl<'a> RangeWord<'a> {
             return 0;
         }
         range.end.min(ledger.end).saturating_sub(range.next.max(ledger.start))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn half(rest: u32) -> u32 {
-        rest.div_ceil(2)
-    }
-
-    #[test]
-    fn words_read_back_as_they_were_packed() {
-        for (generation, next, end) in [(0, 0, 0), (1, 2, 3), (u16::MAX, CALLS_MAX, CALLS_MAX)] {
-            let unpacked = Unpacked { generation, next, end };
-            assert_eq!(Unpacked::from_word(unpacked.to_word()), unpacked);
-        }
-    }
-
-    #[test]
-    fn claims_come_from_the_front_and_cuts_from_the_back() {
-        let word = AtomicU64::new(0);
-        let range = RangeWord::new(&word, 65_537);
-        range.install(10);
-        assert_eq!(range.claim(|_| 3), Some(0..3));
-        assert_eq!(range.cut(0..10, half), Some(6..10));
-        assert_eq!(range.rest(0..6), 3);
-        assert_eq!(range.claim(|_| 100), Some(3..6));
-        assert_eq!(range.claim(|_| 1), None);
-        assert_eq!(range.cut(0..6, half), None);
-    }
-
-    #[test]
-    fn a_stale_generation_gets_nothing() {
-        let word = AtomicU64::new(0);
-        RangeWord::new(&word, 2).install(10);
-        assert_eq!(RangeWord::new(&word, 1).claim(|_| 1), None);
-        assert_eq!(RangeWord::new(&word, 3).cut(0..10, half), None);
-    }
-
-    #[test]
-    fn a_cut_stays_inside_the_ledger_whatever_the_worker_wrote() {
-        let lies = [
-            Unpacked { generation: 7, next: 0, end: CALLS_MAX },
-            Unpacked { generation: 7, next: CALLS_MAX, end: CALLS_MAX },
-            Unpacked { generation: 7, next: 9, end: 1 },
-            Unpacked { generation: 7, next: 0, end: 0 },
-        ];
-        for lie in lies {
-            let word = AtomicU64::new(lie.to_word());
-            if let Some(cut) = RangeWord::new(&word, 7).cut(4..20, half) {
-                assert!(cut.start >= 4 && cut.end <= 20 && cut.start < cut.end, "{lie:?} gave {cut:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_call_has_exactly_one_taker_in_every_interleaving() {
-        loom::model(|| {
-            use loom::sync::Arc;
-            use loom::sync::atomic::{AtomicU64, Ordering};
-
-            use crate::channel::model::range_word::RangeWord;
-
-            const CALLS: u32 = 4;
-            let word = Arc::new(AtomicU64::new(0));
-            let takers = Arc::new(AtomicU64::new(0));
-            RangeWord::new(&word, 1).install(CALLS);
-            let take = |takers: &AtomicU64, range: std::ops::Range<u32>| {
-                for call in range {
-                    let before = takers.fetch_add(1 << (8 * call), Ordering::Relaxed);
-                    assert_eq!(before >> (8 * call) & 0xff, 0, "call {call} was taken twice");
-                }
-            };
-            let thief = {
-                let (word, takers) = (Arc::clone(&word), Arc::clone(&takers));
-                loom::thread::spawn(move || {
-                    if let Some(range) = RangeWord::new(&word, 1).cut(0..CALLS, |rest| rest.div_ceil(2)) {
-                        take(&takers, range);
-                    }
-                })
-            };
-            while let Some(range) = RangeWord::new(&word, 1).claim(|_| 2) {
-                take(&takers, range);
-            }
-            thief.join().expect("the thief ends");
-            assert_eq!(takers.load(Ordering::Relaxed), 0x0101_0101, "a call was lost");
-        });
-    }
-
-    #[test]
-    fn a_late_claim_takes_nothing_from_the_next_chunk() {
-        loom::model(|| {
-            use loom::sync::Arc;
-            use loom::sync::atomic::AtomicU64;
-
-            use crate::channel::model::range_word::RangeWord;
-
-            // The supervisor buries chunk 1 and installs chunk 3 in the same slot while a claimant of chunk 1 is
-            // still on its way: chunk 3 must lose nothing to it.
-            let word = Arc::new(AtomicU64::new(0));
-            RangeWord::new(&word, 1).install(2);
-            let late = {
-                let word = Arc::clone(&word);
-                loom::thread::spawn(move || RangeWord::new(&word, 1).claim(|_| 1))
-            };
-            RangeWord::new(&word, 3).install(2);
-            let claimed = RangeWord::new(&word, 3).claim(|_| 2);
-            late.join().expect("the late claimant ends");
-            assert_eq!(claimed, Some(0..2));
-        });
     }
 }

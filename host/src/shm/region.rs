@@ -184,10 +184,12 @@ impl Region {
 ///
 /// When the system has no memory or no descriptor left.
 pub(crate) fn sealed_file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
-    use std::io::Write;
+    use std::io::{Seek, Write};
     let mut file =
         File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
     file.write_all(bytes)?;
+    // The position travels with the descriptor: whoever receives it reads from the start.
+    file.rewind()?;
     seal(file.as_fd())?;
     Ok(file.into())
 }
