@@ -1,2 +1,8 @@
-//! Skeleton.
-fn main() {}
+//! The `wasmpool` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wasmpool::init();
+    wasmpool::cli::main()
+}

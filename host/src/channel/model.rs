@@ -41,20 +41,68 @@ fn every_call_has_exactly_one_taker_in_every_interleaving() {
     });
 }
 
+/// Two chunks follow each other in one slot, a thief at work on both. The supervisor installs the second only when it
+/// has seen the first one ended; every call of either has exactly one taker.
 #[test]
-fn a_late_claim_takes_nothing_from_the_next_chunk() {
-    loom::model(|| {
-        // The supervisor buries chunk 1 and installs chunk 3 in the same slot while a claimant of chunk 1 is
-        // still on its way: chunk 3 must lose nothing to it.
-        let word = Arc::new(AtomicU64::new(0));
-        RangeWord::new(&word, 1).install(2);
-        let late = {
-            let word = Arc::clone(&word);
-            loom::thread::spawn(move || RangeWord::new(&word, 1).claim(|_| 1))
+fn a_slot_changes_chunks_without_losing_a_call() {
+    const CALLS: u32 = 2;
+    const CHUNKS: [u32; 2] = [1, 3];
+
+    struct Slot {
+        range: AtomicU64,
+        posted: AtomicU64,
+        ended: AtomicU64,
+        takers: AtomicU64,
+    }
+
+    impl Slot {
+        fn take(&self, generation: u32, calls: std::ops::Range<u32>) {
+            for call in calls {
+                let shift = 8 * (generation + call);
+                let before = self.takers.fetch_add(1 << shift, Ordering::Relaxed);
+                assert_eq!(before >> shift & 0xff, 0, "call {call} of chunk {generation} was taken twice");
+            }
+        }
+    }
+
+    fn wait(word: &AtomicU64, value: u32) {
+        while word.load(Ordering::Acquire) != u64::from(value) {
+            loom::thread::yield_now();
+        }
+    }
+
+    // Waiting in a loop makes endlessly many interleavings; two preemptions are enough to get between any two steps.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let slot = Arc::new(Slot {
+            range: AtomicU64::new(0),
+            posted: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            takers: AtomicU64::new(0),
+        });
+        let worker = {
+            let slot = Arc::clone(&slot);
+            loom::thread::spawn(move || {
+                for generation in CHUNKS {
+                    wait(&slot.posted, generation);
+                    while let Some(calls) = RangeWord::new(&slot.range, generation).claim(|_| 1) {
+                        slot.take(generation, calls);
+                    }
+                    slot.ended.store(u64::from(generation), Ordering::Release);
+                }
+            })
         };
-        RangeWord::new(&word, 3).install(2);
-        let claimed = RangeWord::new(&word, 3).claim(|_| 2);
-        late.join().expect("the late claimant ends");
-        assert_eq!(claimed, Some(0..2));
+        for generation in CHUNKS {
+            let range = RangeWord::new(&slot.range, generation);
+            range.install(CALLS);
+            slot.posted.store(u64::from(generation), Ordering::Release);
+            if let Some(calls) = range.cut(0..CALLS, |rest| rest.div_ceil(2)) {
+                slot.take(generation, calls);
+            }
+            wait(&slot.ended, generation);
+        }
+        worker.join().expect("the worker ends");
+        assert_eq!(slot.takers.load(Ordering::Relaxed), 0x01_01_01_01_00, "a call was lost");
     });
 }

@@ -16,11 +16,10 @@
 //! | worker | it wants calls | `next += n`, at most to `end` |
 //! | supervisor, holding the seat's lock | a thief is hungry | `end -= n`, at most to `next` |
 //!
-//! The generation is there for the thief that was preempted between reading and exchanging: by then the slot may
-//! hold another chunk with the same `next` and `end`, and without a generation the exchange would succeed and take
-//! calls that were never offered. Sixteen bits are enough because thieves hold the seat's lock, which installing
-//! takes too: the generation that matters cannot pass by 65,536 times within one exchange. It guards the worker's
-//! side, whose claim may be arbitrarily late.
+//! Nobody is ever late: a thief holds the seat's lock, which installing takes too, and a worker has ended its chunk,
+//! or is proved dead, before another one is installed. The generation makes lateness harmless all the same. Without
+//! it, a thief preempted between reading and exchanging succeeds on the next chunk when that happens to have the same
+//! `next` and `end`, and takes calls that were never offered.
 //!
 //! A worker may write anything here. The supervisor therefore clamps what it reads to its own ledger, gives up after
 //! a few attempts, and never learns from this word which calls are done.

@@ -7,32 +7,11 @@
 //! Integers are exact and signed, as wasm has them. JSON has no NaN and no infinities: the strings `"NaN"`,
 //! `"Infinity"` and `"-Infinity"` stand for them in both directions.
 
-use std::fmt;
-
 use serde_json::value::RawValue;
 
 use super::json;
 use crate::printable::{printable, printable_name};
-
-/// A numeric type of wasm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Number {
-    I32,
-    I64,
-    F32,
-    F64,
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::I32 => "i32",
-            Self::I64 => "i64",
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        })
-    }
-}
+use crate::sandbox::driver::Number;
 
 /// Appends a cell for each argument in `arguments_json`, a JSON array, to `out`.
 ///

@@ -13,13 +13,80 @@
 //! Values are JSON from end to end and are never converted on the way, so that integers of any size survive; only
 //! numeric tasks leave JSON, in [`cells`].
 
-pub(crate) mod args;
-pub(crate) mod build;
-pub(crate) mod cells;
-pub(crate) mod exit;
-pub(crate) mod inputs;
-pub(crate) mod inspect;
-pub(crate) mod json;
-pub(crate) mod output;
-pub(crate) mod quantity;
-pub(crate) mod request;
+mod args;
+mod build;
+mod calls;
+mod cells;
+mod deliver;
+mod describe;
+mod exit;
+mod inputs;
+mod inspect;
+mod interrupt;
+mod json;
+mod output;
+mod produce;
+mod quantity;
+mod request;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use self::exit::Exit;
+use self::request::Request;
+
+/// Why the command ends without having done its work: how to exit, and a message with what lies below it.
+struct Refusal {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Refusal {
+    fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into() }
+    }
+}
+
+/// Does what the command line asks for, and says on stderr why if it cannot.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match args::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => return args::explain(&error).into(),
+    };
+    let done = Request::new(arguments, |name| std::env::var(name).ok())
+        .map_err(|message| Refusal::new(Exit::Usage, anyhow::Error::msg(message)))
+        .and_then(|request| match request {
+            Request::Calls(calls) => calls::run(&calls),
+            Request::Inspect(inspect) => describe::run(&inspect),
+        });
+    match done {
+        Ok(exit) => exit.into(),
+        Err(refusal) => {
+            say(&format!("wasmpool: {:#}", refusal.error));
+            refusal.exit.into()
+        }
+    }
+}
+
+/// Writes a line to stderr. When nobody can read it, there is nobody to tell.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The file behind a MODULE: a directory with a package is built first.
+fn module_file(module: &Path, may_build: bool) -> Result<PathBuf, Refusal> {
+    if !module.is_dir() {
+        return Ok(module.to_owned());
+    }
+    if !may_build {
+        let text = format!(
+            "{} is a directory; inspect runs nothing, and building it would run its build scripts: add --build to \
+             allow that",
+            module.display()
+        );
+        return Err(Refusal::new(Exit::Usage, anyhow::Error::msg(text)));
+    }
+    build::build(module, &mut std::io::stderr()).map_err(|error| Refusal::new(Exit::Unusable, error))
+}

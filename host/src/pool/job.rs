@@ -364,10 +364,11 @@ impl Job {
         self.changed.notify_all();
     }
 
-    /// Lowers nothing, changes nothing: makes those who wait for the job look again.
-    pub(crate) fn nudge(&self) {
-        drop(self.state());
-        self.changed.notify_all();
+    /// Looks at the sink again, which has delivered more or cannot deliver any more.
+    pub(crate) fn notice_delivery(&self) {
+        if self.sink().is_some_and(|sink| sink.is_in_vain()) {
+            self.cancel(None);
+        }
     }
 
     /// Waits until the job is over, at most `limit` long; says whether it is.

@@ -157,9 +157,7 @@ impl Pool {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Module, Error> {
         let path = path.as_ref();
         let name = module::display_name(path);
-        let bytes = read_module(path).map_err(|error| {
-            Error::new(ErrorKind::Module, format!("module {name} cannot be read")).with_source(error)
-        })?;
+        let bytes = read_module_named(path, &name)?;
         self.load_named(name, &bytes)
     }
 
@@ -387,6 +385,43 @@ impl Module {
     }
 }
 
+/// What the command line needs beyond typed tasks: it brings its own inputs and takes results as they come.
+#[cfg(feature = "cli")]
+impl Module {
+    /// The task of this name and its number.
+    pub(crate) fn find(&self, name: &str) -> Result<(usize, &catalog::Task), Error> {
+        self.state.task(name)
+    }
+
+    /// The cheapest way to run a task on the module's terms with some changes.
+    pub(crate) fn work(
+        &self,
+        task: usize,
+        codec: wasmpool_abi::Codec,
+        change: impl FnOnce(&mut Terms),
+        look_ahead: u64,
+    ) -> job::Work {
+        let mut terms = self.terms.clone();
+        change(&mut terms);
+        job::Work::new(Arc::clone(&self.state), task, codec, terms, look_ahead)
+    }
+
+    /// Offers a job's calls to the workers.
+    pub(crate) fn submit(&self, job: &Arc<job::Job>) -> Result<(), Error> {
+        self.shared.submit(job)
+    }
+
+    /// Strikes a job off that is over, and says what ended it before its time.
+    pub(crate) fn conclude(&self, job: &Arc<job::Job>) -> Option<Error> {
+        self.shared.conclude(job)
+    }
+
+    /// Wakes feeders that sleep: there are more inputs, or more room for results.
+    pub(crate) fn wake_feeders(&self) {
+        self.shared.lobby.bell().ring();
+    }
+}
+
 impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Module").field("name", &self.state.name).finish_non_exhaustive()
@@ -400,6 +435,13 @@ fn to_stderr(_stream: Stream, line: &[u8]) {
     text.push('\n');
     // There is nobody to tell that nobody can be told.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Reads a module's file; messages call it `name`.
+pub(crate) fn read_module_named(path: &Path, name: &str) -> Result<Vec<u8>, Error> {
+    read_module(path).map_err(|error| {
+        Error::new(ErrorKind::Module, format!("module {name} cannot be read")).with_source(error)
+    })
 }
 
 fn read_module(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -24,6 +24,11 @@ pub(crate) trait Sink: Send + Sync {
     fn delivered(&self) -> u64 {
         u64::MAX
     }
+
+    /// Whether whatever else is put here gets lost, so that the job may as well end.
+    fn is_in_vain(&self) -> bool {
+        false
+    }
 }
 
 /// Results of consecutive calls, straight from a worker.

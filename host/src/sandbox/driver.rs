@@ -64,6 +64,12 @@ pub(crate) enum Number {
     F64,
 }
 
+impl std::fmt::Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl Number {
     /// Its name in the WebAssembly text format.
     pub(crate) const fn name(self) -> &'static str {

@@ -1,0 +1,205 @@
+//! From a job's results to stdout: the sink behind every verb that makes calls.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::cells::write_cells;
+use super::output::{Call, Ended, Format, ResultStream, failure_line};
+use super::{json, say};
+use crate::pool::sink::{Form, Results, Sink};
+use crate::pool::{Failure, FailureKind};
+use crate::sandbox::driver::Number;
+
+/// Bytes of results that may wait for a slow reader; beyond them no further calls are started.
+const HELD_BYTES_MAX: u64 = 64 << 20;
+
+/// Calls whose cells are copied out of shared memory at a time.
+const CALLS_AT_ONCE: usize = 1 << 12;
+
+/// Writes results and failures, each call's in its place.
+pub(super) struct Delivery {
+    stream: OnceLock<ResultStream>,
+    format: Format,
+    /// What result cells mean, for tasks of numbers.
+    numbers: Option<Vec<Number>>,
+}
+
+impl Delivery {
+    pub(super) fn new(format: Format, numbers: Option<Vec<Number>>) -> Self {
+        Self { stream: OnceLock::new(), format, numbers }
+    }
+
+    /// Opens stdout, which needs to know the job that needs this sink.
+    pub(super) fn open(&self, stream: ResultStream) {
+        assert!(self.stream.set(stream).is_ok(), "stdout is opened once");
+    }
+
+    /// The stream of results, once it is open.
+    pub(super) fn stream(&self) -> &ResultStream {
+        self.stream.get().expect("stdout is opened before the job is announced")
+    }
+
+    /// Ends the output: gives the stream to be finished.
+    pub(super) fn into_stream(self) -> ResultStream {
+        self.stream.into_inner().expect("stdout is opened before the job is announced")
+    }
+
+    fn cells(
+        &self,
+        first: u64,
+        results: &Results<'_>,
+        width: usize,
+        read: &dyn Fn(usize, &mut [MaybeUninit<u8>]),
+    ) {
+        let mut cells = Vec::new();
+        let mut done = 0;
+        while done < results.count {
+            let count = CALLS_AT_ONCE.min(results.count - done);
+            read_cells(done * width, count * width, read, &mut cells);
+            let mut text = Vec::with_capacity(count * 12);
+            let mut json = Vec::new();
+            for call in 0..count {
+                json.clear();
+                let cells = &cells[call * width..(call + 1) * width];
+                write_cells(cells, self.numbers.as_deref().unwrap_or_default(), &mut json);
+                self.write(first + (done + call) as u64, results, 0, &json, &mut text);
+            }
+            self.stream().put(first + done as u64, count as u64, text);
+            done += count;
+        }
+    }
+
+    fn write(&self, index: u64, results: &Results<'_>, nanoseconds: u64, json: &[u8], text: &mut Vec<u8>) {
+        let call = Call {
+            index,
+            attempt: results.attempts.get(&index).copied().unwrap_or(1),
+            worker: results.worker as u32,
+            time: Duration::from_nanos(nanoseconds),
+        };
+        self.format.write(&call, &Ended::Returned { json }, text);
+    }
+
+    /// A separately run call's result as JSON, checked; a task of numbers has cells.
+    fn json<'a>(&self, bytes: &'a [u8], written: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
+        if let Some(numbers) = &self.numbers {
+            let (cells, _) = bytes.as_chunks();
+            let cells: Vec<u64> = cells.iter().map(|cell| u64::from_le_bytes(*cell)).collect();
+            if cells.len() != numbers.len() {
+                return Err(format!("{} result numbers instead of {}", cells.len(), numbers.len()));
+            }
+            written.clear();
+            write_cells(&cells, numbers, written);
+            return Ok(written);
+        }
+        if !self.format.task_has_result && bytes.is_empty() {
+            return Ok(bytes);
+        }
+        check(bytes)?;
+        Ok(bytes)
+    }
+
+    /// Puts a run of calls that returned.
+    fn put(&self, calls: Range<u64>, text: &mut Vec<u8>) {
+        self.stream().put(calls.start, calls.end - calls.start, std::mem::take(text));
+    }
+}
+
+/// Whether bytes are one JSON value on one line.
+fn check(bytes: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    if text.contains(['\n', '\r']) {
+        return Err("it spans several lines".to_owned());
+    }
+    json::check(text).map_err(|fault| format!("it is not JSON: {}", fault.problem))
+}
+
+fn read_cells(
+    first: usize,
+    count: usize,
+    read: &dyn Fn(usize, &mut [MaybeUninit<u8>]),
+    cells: &mut Vec<u64>,
+) {
+    cells.clear();
+    cells.resize(count, 0);
+    let mut bytes = vec![MaybeUninit::new(0); count * 8];
+    read(first, &mut bytes);
+    for (cell, bytes) in cells.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *cell = u64::from_le_bytes(initialized(*bytes));
+    }
+}
+
+#[allow(unsafe_code, reason = "reading what was filled just now")]
+fn initialized(bytes: [MaybeUninit<u8>; 8]) -> [u8; 8] {
+    // SAFETY: the buffer was initialised when it was made, and filled since.
+    unsafe { std::mem::transmute(bytes) }
+}
+
+impl Sink for Delivery {
+    fn returned(&self, first: u64, results: Results<'_>) -> Result<(), Vec<Failure>> {
+        let (heads, bytes) = match results.form {
+            Form::Cells { width, read } => {
+                self.cells(first, &results, width, read);
+                return Ok(());
+            }
+            Form::Values { heads, bytes } => (heads, bytes),
+        };
+        let mut unreadable = Vec::new();
+        let (mut text, mut written) = (Vec::new(), Vec::new());
+        let (mut at, mut start) = (0, first);
+        for (index, head) in (first..).zip(heads) {
+            match self.json(&bytes[at..at + head.length], &mut written) {
+                Ok(json) => self.write(index, &results, head.nanoseconds, json, &mut text),
+                Err(reason) => {
+                    self.put(start..index, &mut text);
+                    start = index + 1;
+                    let reason = format!("the result cannot be printed: {reason}");
+                    unreadable.push(Failure::new(index, FailureKind::BadResult, reason));
+                }
+            }
+            at += head.length;
+        }
+        self.put(start..first + heads.len() as u64, &mut text);
+        if unreadable.is_empty() { Ok(()) } else { Err(unreadable) }
+    }
+
+    fn failed(&self, failure: &Failure) {
+        say(&line_of(failure));
+        let call = Call {
+            index: failure.index(),
+            attempt: failure.attempt(),
+            worker: failure.worker().unwrap_or_default() as u32,
+            time: Duration::ZERO,
+        };
+        let ended = Ended::Failed { kind: failure.kind().name(), message: failure.message() };
+        let mut text = Vec::new();
+        self.format.write(&call, &ended, &mut text);
+        self.stream().put(failure.index(), 1, text);
+    }
+
+    fn delivered(&self) -> u64 {
+        match self.stream.get() {
+            Some(stream) if stream.held_bytes() > HELD_BYTES_MAX => 0,
+            Some(stream) => stream.written(),
+            None => 0,
+        }
+    }
+
+    fn is_in_vain(&self) -> bool {
+        self.stream.get().is_some_and(ResultStream::is_dead)
+    }
+}
+
+/// What stderr says about a failed call.
+pub(super) fn line_of(failure: &Failure) -> String {
+    let mut line = failure_line(failure.index(), None, failure.kind().name(), failure.message());
+    for frame in failure.backtrace().lines() {
+        line.push_str("\n  ");
+        line.push_str(&crate::printable::printable(frame, FRAME_CHARACTERS_MAX).to_string());
+    }
+    line
+}
+
+/// Most characters of a stack frame that are shown.
+const FRAME_CHARACTERS_MAX: usize = 200;

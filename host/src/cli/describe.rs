@@ -1,0 +1,117 @@
+//! `inspect`: what a module offers and wants, read from its bytes without running any of them.
+
+use std::io::Write;
+
+use sha2::{Digest, Sha256};
+
+use super::args::InspectArguments;
+use super::exit::Exit;
+use super::inspect::{Catalogue, Grant, Import, Limit, Memory, Parameter, Task, TaskKind};
+use super::{Refusal, module_file};
+use crate::pool::{self, CALL_TIME_DEFAULT, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, PRINTED_BYTES_DEFAULT};
+use crate::sandbox::catalog::{Catalog, Task as Listed};
+
+/// Describes a module on stdout.
+pub(super) fn run(inspect: &InspectArguments) -> Result<Exit, Refusal> {
+    let path = module_file(&inspect.module, inspect.build)?;
+    let name = pool::module::display_name(&path);
+    let unusable = |error: pool::Error| Refusal::new(Exit::Unusable, error);
+    let bytes = pool::read_module_named(&path, &name).map_err(unusable)?;
+    let (wasm, catalog) = pool::read_catalog(&name, &bytes).map_err(unusable)?;
+    let catalogue = describe(&inspect.module.display().to_string(), &wasm, &catalog);
+    let text = if inspect.json { catalogue.json() + "\n" } else { catalogue.to_string() };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Success),
+        Err(error) => {
+            Err(Refusal::new(Exit::Other, anyhow::Error::new(error).context("stdout cannot be written")))
+        }
+    }
+}
+
+fn describe(module: &str, wasm: &[u8], catalog: &Catalog) -> Catalogue {
+    let ungranted = catalog.ungranted_imports();
+    let grant = |import: &crate::sandbox::catalog::Import| {
+        if !ungranted.iter().any(|other| other.module == import.module && other.name == import.name) {
+            Grant::Granted
+        } else if import.module == crate::sandbox::wasi::MODULE {
+            Grant::NotGranted
+        } else {
+            Grant::Unknown
+        }
+    };
+    let imports = catalog.imports.iter().map(|import| Import {
+        module: import.module.clone(),
+        name: import.name.clone(),
+        grant: grant(import),
+    });
+    Catalogue {
+        module: module.to_owned(),
+        size_bytes: catalog.wasm_bytes,
+        sha256: Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect(),
+        tasks: catalog.tasks.iter().map(task).collect(),
+        imports: imports.collect(),
+        memories: memories(catalog),
+        limits: limits(),
+        warnings: warnings(catalog),
+    }
+}
+
+fn task(listed: &Listed) -> Task {
+    let numeric = listed.numeric.as_ref().filter(|_| listed.pull.is_none());
+    let results = match numeric {
+        Some(numeric) => numeric.signature.results.iter().map(|number| number.name().to_owned()).collect(),
+        None => listed.result.iter().cloned().collect(),
+    };
+    let parameter = |parameter: &crate::sandbox::catalog::Parameter| Parameter {
+        name: parameter.name.clone(),
+        kind: parameter.kind.clone(),
+    };
+    Task {
+        name: listed.name.clone(),
+        kind: if listed.pull.is_some() { TaskKind::Sdk } else { TaskKind::Numeric },
+        parameters: listed.parameters.iter().map(parameter).collect(),
+        results,
+        documentation: listed.documentation.clone(),
+    }
+}
+
+fn memories(catalog: &Catalog) -> Vec<Memory> {
+    match catalog.initial_memory_bytes {
+        0 => Vec::new(),
+        initial_bytes => vec![Memory { initial_bytes, max_bytes: None }],
+    }
+}
+
+fn limits() -> Vec<Limit> {
+    let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let rows = [
+        ("memory, all of an instance", mebibytes(MEMORY_BYTES_DEFAULT)),
+        ("stack", mebibytes(crate::sandbox::engine::WASM_STACK_BYTES_MAX as u64)),
+        ("time", format!("{} min", CALL_TIME_DEFAULT.as_secs() / 60)),
+        ("printed", mebibytes(PRINTED_BYTES_DEFAULT)),
+        ("input, result", mebibytes(crate::channel::layout::VALUE_BYTES_MAX as u64)),
+        ("nesting of values", "128".to_owned()),
+        ("module", mebibytes(MODULE_BYTES_MAX)),
+        ("compile time", format!("{} s", pool::compile::COMPILE_TIME_MAX.as_secs())),
+        ("compile memory", format!("{} GiB", pool::compile::COMPILE_BYTES_MAX >> 30)),
+    ];
+    rows.into_iter().map(|(name, value)| Limit { name: name.to_owned(), value }).collect()
+}
+
+fn warnings(catalog: &Catalog) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !catalog.command_wrappers.is_empty() {
+        warnings.push(format!(
+            "constructors and destructors run on every call of {}: the module has no _initialize, so its linker \
+             wrapped each export; wasmpool-guest defines one",
+            catalog.command_wrappers.join(", ")
+        ));
+    }
+    if catalog.has_start {
+        warnings.push(
+            "it is a WASI command (it exports _start); only its other exports can be called as tasks".into(),
+        );
+    }
+    warnings
+}
