@@ -5,7 +5,7 @@
 //! +--------------------------------------+      +--------------------------------------+
 //! | 0     doorbell epoch          u32    |      | 0     progress                 u64   |
 //! | 4     cpu of the last poster  u32    |      | 64    feeder's bell: epoch     u32   |
-//! | 8     control frames sent     u32    |      | 68    feeder's bell: asleep    u32   |
+//! |                                      |      | 68    feeder's bell: asleep    u32   |
 //! | 64    ring bytes taken        u64    |      | 72    worker's bell: asleep    u32   |
 //! | 128   slot 0: order, 192 bytes       |      | 76    cpu of the worker        u32   |
 //! | 320   slot 1: order                  |      | 128   ring bytes written       u64   |
@@ -45,7 +45,6 @@ pub(crate) mod down {
 
     pub(crate) const DOORBELL: usize = 0;
     pub(crate) const POSTER_CPU: usize = 4;
-    pub(crate) const CONTROL_FRAMES: usize = 8;
     pub(crate) const RING_TAKEN: usize = 64;
     const ORDERS: usize = 128;
     const ORDER_BYTES: usize = 192;

@@ -9,7 +9,7 @@ use super::cells::write_cells;
 use super::output::{Call, Ended, Format, ResultStream, failure_line};
 use super::{json, say};
 use crate::pool::sink::{Form, Results, Sink};
-use crate::pool::{Failure, FailureKind};
+use crate::pool::{Failure, FailureKind, ending};
 use crate::sandbox::driver::Number;
 
 /// Bytes of results that may wait for a slow reader; beyond them no further calls are started.
@@ -193,7 +193,7 @@ impl Sink for Delivery {
 
 /// What stderr says about a failed call.
 pub(super) fn line_of(failure: &Failure) -> String {
-    let mut line = failure_line(failure.index(), None, failure.kind().name(), failure.message());
+    let mut line = failure_line(failure.index(), None, &ending(failure.kind(), failure.message()));
     for frame in failure.backtrace().lines() {
         line.push_str("\n  ");
         line.push_str(&crate::printable::printable(frame, FRAME_CHARACTERS_MAX).to_string());

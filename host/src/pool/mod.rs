@@ -35,6 +35,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "cli")]
+pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use task::Task;
 

@@ -172,8 +172,9 @@ impl ModuleState {
     ///
     /// When there is none; the error lists near matches and all tasks.
     pub(crate) fn task(&self, name: &str) -> Result<(usize, &Task), Error> {
-        let found = self.catalog.tasks.iter().enumerate().find(|(_, task)| task.name == name);
-        found.ok_or_else(|| Error::new(ErrorKind::UnknownTask, unknown_task(&self.name, &self.catalog, name)))
+        self.catalog
+            .task(name)
+            .ok_or_else(|| Error::new(ErrorKind::UnknownTask, unknown_task(&self.name, &self.catalog, name)))
     }
 }
 

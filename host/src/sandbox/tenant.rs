@@ -18,10 +18,10 @@ use wasmtime::{
     WasmBacktrace,
 };
 
-use super::driver_memory;
 use super::engine::{WorkerLimits, worker_engine};
 use super::guest::{self, Guest};
 use super::wasi::{self, Stop};
+use super::{driver, driver_memory};
 use crate::channel::control::{Load, NumericEntry};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind};
@@ -506,7 +506,9 @@ fn block_calls(call_ns: u64) -> u32 {
 
 /// How a call ended that ended in an error.
 fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
-    let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let frames = if guest.panic.is_some() { behind_the_panic(&frames) } else { &frames };
+    let backtrace = numbered(frames);
     let with = |code, message: String| Detail { code, message, backtrace: backtrace.clone() };
     match error.downcast_ref::<Stop>() {
         Some(Stop::Exit(code)) => {
@@ -521,22 +523,40 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
     if let Some(message) = guest.panic.take() {
         return (EndKind::Panicked, with(0, message));
     }
-    let message = error.root_cause().to_string();
     if guest.memory_limit.refused {
-        let text = format!("out of memory: {message} after a growth beyond the limit was refused");
+        let text = format!("out of memory: it may have {} bytes and wanted more", guest.memory_limit.most);
         return (EndKind::OutOfMemory, with(0, text));
     }
-    (EndKind::Trapped, with(0, message))
+    (EndKind::Trapped, with(0, error.root_cause().to_string()))
 }
 
-fn frames(backtrace: &WasmBacktrace) -> String {
-    let mut text = String::new();
-    for (number, frame) in backtrace.frames().iter().enumerate() {
-        let name = frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
-        text.push_str(&format!("{number}: {name}\n"));
-    }
-    text.truncate(text.trim_end().len());
-    text
+/// Names of the functions on the stack, innermost first, without the driver below them.
+fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
+    let of_guest = |frame: &&wasmtime::FrameInfo| frame.module().name() != Some(driver::NAME);
+    let name = |frame: &wasmtime::FrameInfo| {
+        frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled)
+    };
+    backtrace.frames().iter().filter(of_guest).map(name).collect()
+}
+
+/// Where a panic began: without the frames by which the standard library reports it.
+fn behind_the_panic(frames: &[String]) -> &[String] {
+    const REPORTING: [&str; 6] = [
+        "core::panicking::",
+        "std::panicking::",
+        "core::option::",
+        "core::result::",
+        "std::sys::",
+        "__rustc::",
+    ];
+    let is_reporting = |name: &String| REPORTING.iter().any(|start| name.starts_with(start));
+    frames.iter().rposition(is_reporting).map_or(frames, |last| &frames[last + 1..])
+}
+
+fn numbered(frames: &[String]) -> String {
+    let lines: Vec<String> =
+        frames.iter().enumerate().map(|(number, name)| format!("{number}: {name}")).collect();
+    lines.join("\n")
 }
 
 /// A function's name as its author wrote it, without the hash that the compiler appends.
