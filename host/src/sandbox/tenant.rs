@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT};
+use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT, NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
 use wasmtime::{
     Engine, Func, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, ValRaw, ValType,
     WasmBacktrace,
@@ -559,7 +559,9 @@ fn numbered(frames: &[String]) -> String {
     lines.join("\n")
 }
 
-/// A function's name as its author wrote it, without the hash that the compiler appends.
+/// A function's name as its author wrote it, without the hash that the compiler appends, and without the prefix under
+/// which the SDK exports a task.
 fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    let task = name.strip_prefix(TASK_EXPORT_PREFIX).or_else(|| name.strip_prefix(NUMERIC_EXPORT_PREFIX));
+    format!("{:#}", rustc_demangle::demangle(task.unwrap_or(name)))
 }
