@@ -55,6 +55,7 @@ pub fn init() {
     match Role::of_this_process() {
         Some(Role::Worker) => worker::main(),
         Some(Role::Compiler) => worker::compiler::main(),
+        Some(Role::Command) => worker::command::main(),
         None => reentry::remember_executable(),
     }
 }

@@ -82,6 +82,17 @@ pub(crate) struct NumericEntry {
     pub(crate) driver: Option<u16>,
 }
 
+/// Tells a command process what to run; with the descriptors of the module and of the standard streams.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// The program's name and its arguments.
+    pub(crate) arguments: Vec<String>,
+    /// The program's environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Most bytes of the program's memories.
+    pub(crate) memory_bytes_max: u64,
+}
+
 /// What a worker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum WorkerSays {

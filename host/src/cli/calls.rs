@@ -165,11 +165,11 @@ impl Plan<'_> {
             pieces = Some(Vec::new());
         }
         self.module.submit(&job).map_err(unusable)?;
-        let shared = Production { module: self.module.clone(), job: Arc::clone(&job), blocks, taking };
+        let production = Production { module: self.module.clone(), job: Arc::clone(&job), blocks, taking };
         let input = match pieces {
             Some(_) if integers.is_some() => None,
-            Some(pieces) => Some(shared.from_pieces(pieces)),
-            None => Some(shared.from_stdin(self.calls, self.parameters)?),
+            Some(pieces) => Some(production.read_pieces(pieces)),
+            None => Some(production.read_stdin(self.calls, self.parameters)?),
         };
         wait(&job, self.calls.deadline, &ending);
         let error = self.module.conclude(&job);
@@ -238,7 +238,7 @@ struct Production {
 type InputEnd = mpsc::Receiver<Result<(), InputError>>;
 
 impl Production {
-    fn from_pieces(self, pieces: Vec<Piece>) -> InputEnd {
+    fn read_pieces(self, pieces: Vec<Piece>) -> InputEnd {
         let (done, end) = mpsc::channel();
         let produce = move || {
             let mut pieces = pieces.into_iter().map(Ok);
@@ -251,7 +251,7 @@ impl Production {
     }
 
     /// Reads stdin on a thread of its own: the job may end while a read waits for input that never comes.
-    fn from_stdin(self, calls: &Calls, parameters: Parameters<'_>) -> Result<InputEnd, Refusal> {
+    fn read_stdin(self, calls: &Calls, parameters: Parameters<'_>) -> Result<InputEnd, Refusal> {
         let Inputs::Stdin(binding) = calls.inputs else { unreachable!("asked for stdin only") };
         let text: Text = calls.text;
         let task = parameters.task.to_owned();

@@ -36,6 +36,17 @@ const BLOCK_CALLS_MAX: u32 = 8192;
 /// Drivers that one tenant keeps; another task beyond them costs a new tenant.
 const DRIVERS_MAX: usize = 8;
 
+/// Maps compiled code that the supervisor has sent.
+///
+/// # Errors
+///
+/// When the code is of another engine.
+pub(crate) fn map_code(engine: &Engine, file: OwnedFd) -> wasmtime::Result<Module> {
+    // SAFETY: the descriptor comes from the supervisor, which got the code from its compiler process or from a cache
+    // entry whose hash it checked, and sealed it, so that it cannot change while it is mapped.
+    unsafe { Module::deserialize_open_file(engine, File::from(file)) }
+}
+
 /// What a worker needs to take in tenants: the loaded module and its surroundings.
 pub(crate) struct House {
     engine: Engine,
@@ -57,13 +68,8 @@ impl House {
             keep_resident_bytes: load.keep_resident_bytes as usize,
         };
         let engine = worker_engine(&limits)?;
-        let map = |file: OwnedFd| {
-            // SAFETY: the descriptor comes from the supervisor, which got the code from its compiler process or from
-            // a cache entry whose hash it checked, and sealed it, so that it cannot change while it is mapped.
-            unsafe { Module::deserialize_open_file(&engine, File::from(file)) }
-        };
-        let module = map(module)?;
-        let drivers = if load.has_drivers { Some(map(drivers)?) } else { None };
+        let module = map_code(&engine, module)?;
+        let drivers = if load.has_drivers { Some(map_code(&engine, drivers)?) } else { None };
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
@@ -72,7 +78,7 @@ impl House {
         Ok(Self { engine, module, drivers, load, environment })
     }
 
-    fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, (Desk, EndKind, Detail)> {
+    fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
         let guest = Guest::new(desk, self.load.memory_bytes_max, Arc::clone(&self.environment));
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest);
@@ -89,7 +95,7 @@ impl House {
             .with_flush()),
             Err(error) => {
                 let (kind, detail) = judge(&error, store.data_mut());
-                Err((store.into_data().desk, kind, detail))
+                Err(Box::new((store.into_data().desk, kind, detail)))
             }
         }
     }
@@ -116,10 +122,17 @@ struct Tenant {
     calls: u64,
 }
 
+/// Arguments of a driver: first call, end, progress tag, addresses of inputs and results.
+type PackedArguments = (i32, i32, i64, i32, i32);
+
+/// The same for consecutive integers, with the argument of call 0 and the step.
+type RangeArguments = (i32, i32, i64, i32, i32, i64, i64);
+
+/// A task's batch driver.
 #[derive(Clone)]
 struct Driver {
-    packed: TypedFunc<(i32, i32, i64, i32, i32), ()>,
-    range: Option<TypedFunc<(i32, i32, i64, i32, i32, i64, i64), ()>>,
+    packed: TypedFunc<PackedArguments, ()>,
+    range: Option<TypedFunc<RangeArguments, ()>>,
 }
 
 impl Tenant {
@@ -200,7 +213,8 @@ impl Room {
             };
             match self.house.take_in(desk, order) {
                 Ok(tenant) => self.occupant = Occupant::Tenant(Box::new(tenant)),
-                Err((desk, kind, detail)) => {
+                Err(failed) => {
+                    let (desk, kind, detail) = *failed;
                     self.occupant = Occupant::Nobody(desk);
                     return Err((kind, detail));
                 }

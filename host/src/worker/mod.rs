@@ -4,6 +4,7 @@
 //! socket, hears which module it serves, and from then on lives on its two regions: it claims calls, runs them in a
 //! tenant, and writes down what they came to. It trusts the supervisor and nothing that a guest says.
 
+pub(crate) mod command;
 pub(crate) mod compiler;
 
 use std::time::Duration;
