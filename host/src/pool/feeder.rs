@@ -307,7 +307,7 @@ impl Feeder {
                 if !is_lent && service.has_room() && Arc::ptr_eq(&service.module, &module) =>
             {
                 let is_divisible = chunk.calls().end - chunk.calls().start > 1;
-                let (_, rest) = service.post(chunk, false);
+                let rest = service.post(chunk, false).rest;
                 if rest.is_none() && !is_divisible {
                     return;
                 }

@@ -242,11 +242,6 @@ impl Job {
         !state.is_over() && call < state.goal()
     }
 
-    /// Whether everything that matters is settled.
-    pub(crate) fn is_over(&self) -> bool {
-        self.state().is_over()
-    }
-
     fn sink(&self) -> Option<Arc<dyn Sink>> {
         self.state().sink.clone()
     }

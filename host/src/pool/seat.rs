@@ -91,6 +91,16 @@ pub(crate) struct Remains {
     pub(crate) story: String,
 }
 
+/// What came of posting a chunk.
+pub(crate) struct Posted {
+    /// Number of the order.
+    pub(crate) generation: u32,
+    /// The worker had to be woken.
+    pub(crate) was_asleep: bool,
+    /// What did not fit.
+    pub(crate) rest: Option<Chunk>,
+}
+
 /// Whether calls have come back, and which of them have to be run again.
 #[derive(Default)]
 pub(crate) struct Tended {
@@ -151,12 +161,10 @@ impl Service {
 
     /// Posts a chunk; what does not fit its slot comes back. `hot` tells that a caller spins for the answer.
     ///
-    /// Returns whether the worker had to be woken.
-    ///
     /// # Panics
     ///
     /// When there is no room; ask [`Self::has_room`] first.
-    pub(crate) fn post(&mut self, mut chunk: Chunk, hot: bool) -> (bool, Option<Chunk>) {
+    pub(crate) fn post(&mut self, mut chunk: Chunk, hot: bool) -> Posted {
         let generation = self.generation.wrapping_add(1);
         let slot = slot_of(generation);
         assert!(self.slots[slot].is_none(), "slot {slot} is taken");
@@ -198,7 +206,7 @@ impl Service {
             job,
         });
         self.generation = generation;
-        (self.post.send(&order), rest)
+        Posted { generation, was_asleep: self.post.send(&order), rest }
     }
 
     /// Takes back what has come, and stops a call that has to be.

@@ -8,7 +8,7 @@ use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::module::ModuleState;
-use super::seat::{OnLine, Service};
+use super::seat::{OnLine, Posted, Service};
 use crate::channel::control::Control;
 use crate::channel::post::Post;
 use crate::process::child::Child;
@@ -237,24 +237,22 @@ impl Shared {
             self.last_direct.store(number, Ordering::Relaxed);
             *is_lent = true;
             let job = Arc::clone(chunk.job());
-            let (was_asleep, rest) = service.post(chunk, true);
+            let Posted { generation, was_asleep, rest } = service.post(chunk, true);
             debug_assert!(rest.is_none(), "a single call fits");
             let post = Arc::clone(&service.post);
             drop(state);
-            self.attend(number, &post, &job, was_asleep);
+            if !was_asleep {
+                spin(&post, generation);
+            }
+            self.attend(number, &post, &job);
             return None;
         }
         Some(chunk)
     }
 
     /// Feeds a worker in its feeder's place until the one call it was given has come back.
-    fn attend(&self, number: usize, post: &Post, job: &Job, was_asleep: bool) {
-        let mut may_spin = !was_asleep;
+    fn attend(&self, number: usize, post: &Post, job: &Job) {
         loop {
-            if may_spin {
-                spin(post, job);
-                may_spin = false;
-            }
             let bell = post.feeder_bell();
             let announced = bell.announce();
             let mut state = self.seats[number].lock();
@@ -298,14 +296,14 @@ impl Shared {
 }
 
 /// Waits a little for the answer of a worker that sits on another core.
-fn spin(post: &Post, job: &Job) {
+fn spin(post: &Post, generation: u32) {
     if post.worker_cpu() == rustix::thread::sched_getcpu() as u32 {
         return;
     }
     let started = std::time::Instant::now();
     while started.elapsed() < SPIN_MAX {
         for _ in 0..32 {
-            if post.has_any_ended() || job.is_over() {
+            if post.has_ended(generation) {
                 return;
             }
             std::hint::spin_loop();

@@ -22,7 +22,7 @@ use super::{Module, cells};
 use crate::channel::layout::VALUE_BYTES_MAX;
 use crate::channel::order::Entry;
 use crate::sandbox::catalog::Task as Listed;
-use crate::sandbox::driver::Signature;
+use crate::sandbox::driver::{Number, Signature};
 
 /// Inputs of the first block; the next ones double, so that workers begin soon and blocks become few.
 const FIRST_BLOCK_CALLS: u64 = 64;
@@ -257,7 +257,10 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             let mut block = Block::new(self.width(&job.work));
             let mut refused = Vec::new();
             let mut has_ended = false;
-            while block.calls() < calls_max && block.bytes() < BLOCK_BYTES_MAX {
+            if let (Block::Cells { cells, .. }, true) = (&mut block, self.is_cells()) {
+                has_ended = fill_cells(&mut inputs, cells, calls_max as usize);
+            }
+            while !has_ended && block.calls() < calls_max && block.bytes() < BLOCK_BYTES_MAX {
                 let Some(input) = inputs.next() else {
                     has_ended = true;
                     break;
@@ -297,7 +300,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         }
     }
 
-    fn result_numbers(&self, work: &Work) -> Option<Vec<crate::sandbox::driver::Number>> {
+    fn result_numbers(&self, work: &Work) -> Option<Vec<Number>> {
         match work.entry {
             Entry::Batch | Entry::Each => self.signature().map(|signature| signature.results.clone()),
             Entry::Pull(_) => None,
@@ -337,12 +340,35 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         }
     }
 
+    /// Whether an input is, bit for bit, the one cell that the task takes.
+    fn is_cells(&self) -> bool {
+        let of = typeid::of::<A>();
+        match self.signature().map(|signature| &*signature.parameters) {
+            Some([Number::I64]) => of == TypeId::of::<i64>(),
+            Some([Number::F64]) => of == TypeId::of::<f64>(),
+            _ => false,
+        }
+    }
+
     fn encode_nothing(&self, block: &mut Block) {
         match block {
             Block::Cells { width, cells } => cells.extend(std::iter::repeat_n(0, (*width).max(1))),
             Block::Blobs { ends, bytes } => ends.push(bytes.len()),
         }
     }
+}
+
+/// Appends inputs that are cells already, at most `calls`; says whether there are no more.
+fn fill_cells<A>(inputs: &mut impl Iterator<Item = A>, cells: &mut Vec<u64>, calls: usize) -> bool {
+    cells.reserve_exact(calls);
+    cells.extend(inputs.take(calls).map(|input| {
+        // SAFETY: the caller has seen that `A` is `i64` or `f64`: eight bytes, all of them meaningful.
+        #[allow(unsafe_code, reason = "there is no specialisation in stable Rust")]
+        unsafe {
+            std::mem::transmute_copy::<A, u64>(&input)
+        }
+    }));
+    cells.len() < calls
 }
 
 /// How often a caller looks whether its call can still be run.
