@@ -116,9 +116,10 @@ pub(crate) mod up {
         range(slot) + 32
     }
 
-    /// Generation of the order whose results have no room left until the supervisor takes some.
+    /// `(generation, calls)`: the order whose results have no room left until the supervisor has taken those of so
+    /// many calls.
     pub(crate) const fn full(slot: usize) -> usize {
-        range(slot) + 36
+        range(slot) + 40
     }
 
     /// Start of the ring of printed lines.
@@ -164,7 +165,7 @@ mod tests {
         assert!(down::RING_TAKEN + 8 <= down::posted(0));
         assert!(down::field(0, down::FIELDS_MAX) <= down::posted(1));
         assert!(up::RING_WRITTEN + 8 <= up::range(0));
-        assert!(up::full(0) + 4 <= up::range(1));
+        assert!(up::full(0) + 8 <= up::range(1));
     }
 
     #[test]

@@ -111,10 +111,11 @@ impl Post {
         self.up.word32(up::ended(slot_of(generation))).load(Ordering::Acquire) == generation
     }
 
-    /// Whether the worker waits for results to be taken before it can write more.
-    pub(crate) fn is_full(&self, generation: u32) -> bool {
+    /// Of how many calls the results have to be taken before the worker can write more, if it waits for that.
+    pub(crate) fn full_at(&self, generation: u32) -> Option<u32> {
         // SYNC done: what is finished is in place.
-        self.up.word32(up::full(slot_of(generation))).load(Ordering::Acquire) == generation
+        let word = self.up.word64(up::full(slot_of(generation))).load(Ordering::Acquire);
+        untag(word, generation)
     }
 
     /// How many calls of an order have ended, from its first on, as the worker says; at most `end`.

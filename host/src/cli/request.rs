@@ -153,7 +153,7 @@ mod tests {
         let variable = |name: &str| (name == "HOME").then(|| "/home/ada".to_owned());
         match Request::new(arguments, variable)? {
             Request::Calls(calls) => Ok(calls),
-            Request::Inspect(inspect) => panic!("{inspect:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -11,7 +11,7 @@ use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::outcome::{Failure, FailureKind};
-use crate::channel::control::{Load, NumericEntry, TaskEntries};
+use crate::channel::control::{NumericEntry, TaskEntries};
 use crate::sandbox::catalog::{Catalog, Task};
 use crate::schedule::deques;
 
@@ -33,8 +33,8 @@ pub(crate) struct ModuleState {
     pub(crate) name: String,
     pub(crate) catalog: Catalog,
     pub(crate) artifact: Artifact,
-    /// What its workers are told.
-    pub(crate) load: Load,
+    /// What its workers are told: a file that holds a [`Service`](crate::channel::control::Service).
+    pub(crate) load: OwnedFd,
     /// Chunks that anyone may take: single calls, retries, and what dead workers left.
     queue: Injector<Chunk>,
     jobs: Mutex<Vec<Arc<Job>>>,
@@ -46,7 +46,7 @@ pub(crate) struct ModuleState {
 }
 
 impl ModuleState {
-    pub(crate) fn new(name: String, catalog: Catalog, artifact: Artifact, load: Load) -> Arc<Self> {
+    pub(crate) fn new(name: String, catalog: Catalog, artifact: Artifact, load: OwnedFd) -> Arc<Self> {
         Arc::new(Self {
             name,
             catalog,
@@ -68,6 +68,10 @@ impl ModuleState {
     /// Puts a chunk where every worker of this module looks.
     pub(crate) fn queue(&self, chunk: Chunk) {
         self.queue.push(chunk);
+        if self.is_quarantined() {
+            // It may have come after the queue was cleared.
+            self.give_up();
+        }
     }
 
     /// Lists a job whose calls workers are to come for.
@@ -93,12 +97,20 @@ impl ModuleState {
         Some(chunk)
     }
 
-    /// Whether it has calls that nobody has taken.
-    pub(crate) fn has_work(&self) -> bool {
-        !self.queue.is_empty() || self.jobs().iter().any(|job| job.has_work())
+    /// How many calls nobody has taken, about; chunks of the queue count as one.
+    pub(crate) fn backlog(&self) -> u64 {
+        let queued = self.queue.len() as u64;
+        let of_jobs = self.jobs().iter().map(|job| job.backlog()).fold(0, u64::saturating_add);
+        queued.saturating_add(of_jobs)
     }
 
-    /// Notes that a worker finished a chunk: whatever happened before was not the module's doing.
+    /// Whether it is not run any more.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        // Relaxed: it is set once, and nothing else depends on it.
+        self.quarantined.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a worker finished a call: whatever happened before was not the module's doing.
     pub(crate) fn note_success(&self) {
         // Relaxed: a count that only its own value depends on. The load spares the cache line's owner.
         if self.crashes.load(Ordering::Relaxed) != 0 {
@@ -106,11 +118,22 @@ impl ModuleState {
         }
     }
 
-    /// Notes that a worker died while it served the module; returns how many have in a row.
-    pub(crate) fn note_crash(&self, story: String) -> u32 {
-        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
+    /// How many workers in a row have died over the module, for one that is about to begin.
+    pub(crate) fn crashes(&self) -> u32 {
         // Relaxed: as in `note_success`.
-        let crashes = self.crashes.fetch_add(1, Ordering::Relaxed) + 1;
+        self.crashes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a worker died over the module that began when `before` others had in a row; returns how many have
+    /// now.
+    ///
+    /// Workers that die at the same time all began at the same count, so they count as one: it is a chain of deaths,
+    /// each of a worker that was started after the one before it, that tells against a module.
+    pub(crate) fn note_crash(&self, before: u32, story: String) -> u32 {
+        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
+        let crashes = before + 1;
+        // Relaxed: as in `note_success`.
+        self.crashes.fetch_max(crashes, Ordering::Relaxed);
         if crashes >= CRASHES_MAX {
             self.quarantined.store(true, Ordering::Relaxed);
             self.give_up();
@@ -137,8 +160,7 @@ impl ModuleState {
 
     /// The error that keeps the module from being run, if there is one.
     pub(crate) fn quarantine(&self) -> Option<Error> {
-        // Relaxed: it is set once, and nothing else depends on it.
-        if !self.quarantined.load(Ordering::Relaxed) {
+        if !self.is_quarantined() {
             return None;
         }
         let story = self.last_story.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -1,7 +1,7 @@
 //! What everybody who works for a pool has in common: its seats, its modules, and the bell of its lobby.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::chunk::Chunk;
@@ -74,9 +74,8 @@ pub(crate) enum Tenure {
 pub(crate) struct Blank {
     pub(crate) child: Arc<Child>,
     pub(crate) control: Control,
-    pub(crate) post: Arc<Post>,
-    /// The descriptors of its regions, down and up, not sent yet.
-    pub(crate) regions: [std::os::fd::OwnedFd; 2],
+    /// Where its death finds the bell to ring, once it has regions.
+    pub(crate) bell: Arc<OnceLock<Arc<Post>>>,
 }
 
 impl Seat {
@@ -159,8 +158,11 @@ impl Shared {
         self.lobby.bell().ring_always();
     }
 
-    /// Notes that workers cannot be started, and ends what waits for them.
+    /// Notes that workers cannot be started, and, where there are none at all, ends what waits for them.
     pub(crate) fn note_broken(&self, story: String) {
+        if self.seats.iter().any(|seat| seat.pid().is_some()) {
+            return;
+        }
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(story);
         for module in self.modules() {
             module.cancel_all("no worker can be started");
@@ -205,8 +207,6 @@ impl Shared {
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
         job.work.module.unlist(job);
-        // Workers may still be at calls that nobody wants; their feeders have to look.
-        self.lobby.bell().ring();
         match job.failure() {
             Some(failure) => Some(self.obstacle(&job.work.module).unwrap_or_else(|| Error::call(failure))),
             None if job.was_cancelled() => Some(
@@ -235,50 +235,50 @@ impl Shared {
                 continue;
             }
             self.last_direct.store(number, Ordering::Relaxed);
-            *is_lent = true;
             let job = Arc::clone(chunk.job());
             let Posted { generation, was_asleep, rest } = service.post(chunk, true);
             debug_assert!(rest.is_none(), "a single call fits");
             let post = Arc::clone(&service.post);
+            *is_lent = true;
             drop(state);
+            let lent = Lent { shared: self, number };
             if !was_asleep {
                 spin(&post, generation);
             }
-            self.attend(number, &post, &job);
+            self.attend(&lent, &post, &job);
             return None;
         }
         Some(chunk)
     }
 
     /// Feeds a worker in its feeder's place until the one call it was given has come back.
-    fn attend(&self, number: usize, post: &Post, job: &Job) {
+    fn attend(&self, lent: &Lent<'_>, post: &Post, job: &Job) {
+        let mut has_waited = false;
         loop {
             let bell = post.feeder_bell();
             let announced = bell.announce();
-            let mut state = self.seats[number].lock();
-            let is_over = match &mut state.tenure {
-                Tenure::Serving(service) if service.child.death().is_none() => {
-                    self.requeue(service.tend(number, &*self.on_line).retries);
-                    if !service.is_idle() {
-                        let (has_news, interval) = (service.has_news(), service.interval());
-                        drop(state);
-                        if !has_news {
-                            bell.sleep(announced, interval);
-                        }
-                        continue;
-                    }
-                    true
-                }
+            let mut state = self.seats[lent.number].lock();
+            let Tenure::Serving(service) = &mut state.tenure else { return };
+            if service.child.death().is_some() {
                 // Burying and replacing is the feeder's work.
-                _ => false,
-            };
-            state.is_lent = false;
-            let feeder_waits = std::mem::take(&mut state.feeder_waits);
+                return;
+            }
+            let retries = service.tend(lent.number, &*self.on_line).retries;
+            let (is_idle, has_news, interval) = (service.is_idle(), service.has_news(), service.interval());
+            let is_unclaimed = has_waited && service.rest() > 0;
             drop(state);
-            if feeder_waits || !is_over || job.work.module.has_work() {
+            self.requeue(retries);
+            if is_unclaimed {
+                // The worker stands still; a sibling may take the call.
                 self.lobby.bell().ring();
             }
-            return;
+            if is_idle || !job.wants(0) {
+                return;
+            }
+            if !has_news {
+                bell.sleep(announced, interval);
+                has_waited = true;
+            }
         }
     }
 
@@ -307,6 +307,29 @@ fn spin(post: &Post, generation: u32) {
                 return;
             }
             std::hint::spin_loop();
+        }
+    }
+}
+
+/// The feeder's role, lent to a caller; given back when this goes, also when the caller panics.
+struct Lent<'a> {
+    shared: &'a Shared,
+    /// Number of the seat.
+    number: usize,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.seats[self.number].lock();
+        state.is_lent = false;
+        let feeder_waits = std::mem::take(&mut state.feeder_waits);
+        let needs_feeder = match &state.tenure {
+            Tenure::Serving(service) => !service.is_idle() || service.child.death().is_some(),
+            _ => true,
+        };
+        drop(state);
+        if feeder_waits || needs_feeder {
+            self.shared.lobby.bell().ring();
         }
     }
 }

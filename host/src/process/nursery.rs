@@ -139,13 +139,14 @@ fn start_process(role: Role, control: OwnedFd) -> Result<(Pid, OwnedFd), SpawnEr
         command.process_group(0);
     }
     let refused = |source| SpawnError::Refused { role: role.arguments()[1], source };
-    let child = command.spawn().map_err(refused)?;
+    let mut child = command.spawn().map_err(refused)?;
     let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| refused(io::Error::other("no process id")))?;
     // Nobody but this thread takes its status, so the id is still its own.
     let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::empty());
     descriptor.map(|descriptor| (pid, descriptor)).map_err(|error| {
         // Without a descriptor its death could not be proved; it must not stay.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        let _ = child.kill();
+        let _ = child.wait();
         refused(error.into())
     })
 }

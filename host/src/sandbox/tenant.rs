@@ -22,7 +22,7 @@ use super::engine::{WorkerLimits, worker_engine};
 use super::guest::{self, Guest};
 use super::wasi::{self, Stop};
 use super::{driver, driver_memory};
-use crate::channel::control::{Load, NumericEntry};
+use crate::channel::control::{NumericEntry, Service};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind};
 use crate::channel::order::{Entry, Inputs, Order};
@@ -52,7 +52,7 @@ pub(crate) struct House {
     engine: Engine,
     module: InstancePre<Guest>,
     drivers: Option<Module>,
-    load: Load,
+    service: Service,
     environment: Arc<[(String, String)]>,
 }
 
@@ -62,24 +62,24 @@ impl House {
     /// # Errors
     ///
     /// When the code is of another engine, or wants an import that there is not.
-    pub(crate) fn open(load: Load, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<Self> {
+    pub(crate) fn open(service: Service, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
-            memory_bytes_max: load.memory_bytes_max,
-            keep_resident_bytes: load.keep_resident_bytes as usize,
+            memory_bytes_max: service.memory_bytes_max,
+            keep_resident_bytes: service.keep_resident_bytes as usize,
         };
         let engine = worker_engine(&limits)?;
         let module = map_code(&engine, module)?;
-        let drivers = if load.has_drivers { Some(map_code(&engine, drivers)?) } else { None };
+        let drivers = if service.has_drivers { Some(map_code(&engine, drivers)?) } else { None };
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
         let module = linker.instantiate_pre(&module)?;
-        let environment = load.environment.clone().into();
-        Ok(Self { engine, module, drivers, load, environment })
+        let environment = service.environment.clone().into();
+        Ok(Self { engine, module, drivers, service, environment })
     }
 
     fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
-        let guest = Guest::new(desk, self.load.memory_bytes_max, Arc::clone(&self.environment));
+        let guest = Guest::new(desk, self.service.memory_bytes_max, Arc::clone(&self.environment));
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest);
         store.data_mut().prepare(order);
@@ -149,6 +149,13 @@ impl Tenant {
         order.fresh && self.calls > 0 || order.recycle != 0 && self.calls >= u64::from(order.recycle)
     }
 
+    /// Whether it can drive another task, or one that it drives already.
+    fn has_room_for(&self, order: &Order) -> bool {
+        order.entry != Entry::Batch
+            || self.drivers.len() < DRIVERS_MAX
+            || self.drivers.contains_key(&order.task)
+    }
+
     /// Writes out what the guest has buffered, after calls that could not do it for themselves.
     fn write_out(&mut self) -> wasmtime::Result<()> {
         if let Some(flush) = &self.flush {
@@ -204,7 +211,8 @@ impl Room {
 
     /// The tenant for the next call: the one who is here, or a new one.
     fn tenant(&mut self, order: &Order) -> Result<&mut Tenant, (EndKind, Detail)> {
-        if matches!(&self.occupant, Occupant::Tenant(tenant) if tenant.is_used_up(order)) {
+        if matches!(&self.occupant, Occupant::Tenant(tenant) if tenant.is_used_up(order) || !tenant.has_room_for(order))
+        {
             self.evict();
         }
         if let Occupant::Nobody(_) = &self.occupant {
@@ -252,7 +260,7 @@ impl Room {
             let call = claimed.start;
             // Named already here, because taking in a tenant runs guest code.
             self.desk().begin(call);
-            let export = self.house.load.tasks[order.task as usize].pull.clone();
+            let export = self.house.service.tasks[order.task as usize].pull.clone();
             let entered = match self.tenant(order) {
                 Err((kind, detail)) => {
                     self.desk().end(call, kind, &travelling(&detail), 0);
@@ -282,7 +290,7 @@ impl Room {
         while let Some(claimed) = self.desk().claim(|_| 1) {
             let call = claimed.start;
             self.desk().begin(call);
-            let task = self.house.load.tasks[order.task as usize].numeric.clone();
+            let task = self.house.service.tasks[order.task as usize].numeric.clone();
             let result = match (self.tenant(order), task) {
                 (Err((kind, detail)), _) => Err((kind, travelling(&detail))),
                 (Ok(_), None) => Err(self.fail(&not_numeric())),
@@ -302,7 +310,7 @@ impl Room {
     }
 
     fn run_batch(&mut self, order: &Order) {
-        let task = self.house.load.tasks[order.task as usize].numeric.clone();
+        let task = self.house.service.tasks[order.task as usize].numeric.clone();
         let results = task.as_ref().map_or(0, |task| task.results as usize);
         self.desk().set_cells(results);
         self.batch_call_ns = 0;
@@ -462,9 +470,6 @@ impl Tenant {
         if let Some(driver) = self.drivers.get(&task) {
             return Ok(driver.clone());
         }
-        if self.drivers.len() >= DRIVERS_MAX {
-            return Err(wasmtime::Error::msg(format!("more than {DRIVERS_MAX} tasks in one instance")));
-        }
         self.store.data_mut().memory_limit.looks_away = true;
         let driver = self.bind_driver(house, entry);
         self.store.data_mut().memory_limit.looks_away = false;
@@ -480,7 +485,7 @@ impl Tenant {
             None => self.make_driver_memory()?,
         };
         let mut imports = vec![memory.into()];
-        for (index, stand_in) in house.load.stand_ins.iter().enumerate() {
+        for (index, stand_in) in house.service.stand_ins.iter().enumerate() {
             let export = if index == usize::from(number) { &entry.export } else { stand_in };
             let function = self.instance.get_func(&mut self.store, export).ok_or_else(not_numeric)?;
             imports.push(function.into());
