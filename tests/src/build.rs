@@ -74,9 +74,8 @@ fn scrubbed(program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        let belongs_outside = |name: &str| {
-            NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        };
+        let belongs_outside =
+            |name: &str| NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         if name.to_str().is_some_and(belongs_outside) {
             command.env_remove(name);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use wasmpool::{Error, ErrorKind, Exit, FailureKind, Pool};
@@ -29,7 +29,8 @@ const UNSEEN: &str = r#"(module (func (export "work") (param $n i64) (result i64
 
 /// The same in a module that could print: its calls are not run again by themselves.
 fn seen() -> String {
-    let import = r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#;
+    let import =
+        r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#;
     UNSEEN.replacen("(module ", &format!("(module {import} (memory (export \"memory\") 1)"), 1)
 }
 
@@ -133,15 +134,14 @@ fn what_nobody_can_see_is_run_again_without_being_asked_for() {
 
 #[test]
 fn an_idle_workers_death_is_nobodys_loss() {
-    let fixture = tasks(2);
+    let fixture = tasks(1);
     let cube = fixture.module.task::<i64, i64>("cube").expect("a task");
-    for round in 0..10 {
-        assert_eq!(cube.map(0..100).expect("results").len(), 100);
-        let pids = processes::workers(&fixture.pool);
-        pids.iter().for_each(|pid| assert!(send(*pid, Signal::KILL)));
-        // Their deaths are proved before anything is asked of them; otherwise a call may be on its way already.
-        wait_until(|| fixture.pool.worker_pids().iter().all(|pid| !pids.contains(pid)));
+    for round in 0..20 {
         assert_eq!(cube.apply(round).expect("a result"), round.pow(3));
+        let pid = processes::workers(&fixture.pool)[0];
+        assert!(send(pid, Signal::KILL));
+        // Its death is proved before anything is asked of it; otherwise a call may be on its way already.
+        wait_until(|| !fixture.pool.worker_pids().contains(&pid));
     }
 }
 
@@ -169,23 +169,33 @@ impl Drop for SetWhenDropped<'_> {
 
 /// Kills random workers at random times as long as `job` runs; returns what it came to and how many were killed.
 ///
-/// Pauses are such that most new workers finish something: a module whose workers never do is given up.
+/// A module none of whose workers finishes anything is given up, and rightly. So at least every other victim has had
+/// time to: more time on a core, which does not depend on how busy the machine is, than `warm_up` takes a new worker.
 fn kill_at_random<R: Send>(
     pool: &Pool,
     random: &mut Random,
-    warm_up: impl Fn() -> bool + Sync,
+    warm_up: impl Fn() -> bool,
     job: impl FnOnce() -> R + Send,
 ) -> (R, u64) {
-    let life_us = time_to_start(pool, warm_up).as_micros() as u64;
+    assert!(warm_up());
+    let start_ns = processes::workers(pool).into_iter().filter_map(core_time_ns).max().expect("a worker");
     let is_over = AtomicBool::new(false);
     let killed = AtomicU64::new(0);
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {
+            let mut was_early = false;
             while !is_over.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_micros(random.below(6 * life_us)));
                 let pids = pool.worker_pids();
-                if let Some(pid) = pids.get(random.below(pids.len().max(1) as u64) as usize) {
-                    killed.fetch_add(u64::from(send(*pid, Signal::KILL)), Ordering::Relaxed);
+                let Some(pid) = pids.get(random.below(pids.len().max(1) as u64) as usize) else { continue };
+                let is_early = !was_early && random.below(8) == 0;
+                if !is_early {
+                    let grown_ns = 2 * start_ns + random.below(2 * start_ns);
+                    let is_grown = || core_time_ns(*pid).is_none_or(|ns| ns >= grown_ns);
+                    wait_until(|| is_over.load(Ordering::Relaxed) || is_grown());
+                }
+                if send(*pid, Signal::KILL) {
+                    killed.fetch_add(1, Ordering::Relaxed);
+                    was_early = is_early;
                 }
             }
         });
@@ -195,15 +205,10 @@ fn kill_at_random<R: Send>(
     (result, killed.into_inner())
 }
 
-/// How long it takes here and now from all workers' deaths until one of the new ones has run a call.
-fn time_to_start(pool: &Pool, warm_up: impl Fn() -> bool) -> Duration {
-    assert!(warm_up());
-    let pids = processes::workers(pool);
-    let started = Instant::now();
-    pids.iter().for_each(|pid| drop(send(*pid, Signal::KILL)));
-    wait_until(|| pool.worker_pids().iter().all(|pid| !pids.contains(pid)));
-    assert!(warm_up());
-    started.elapsed()
+/// How long a process's main thread has been on a core.
+fn core_time_ns(pid: u32) -> Option<u64> {
+    let statistics = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    statistics.split_whitespace().next()?.parse().ok()
 }
 
 /// Calls of a soak.
@@ -231,9 +236,12 @@ fn only_charged_calls_are_lost_when_workers_are_killed_at_random() {
     let work = fixture.module.task::<i64, i64>("work").expect("a task");
     let mut random = Random::from_environment();
     let repeat = random.how_to_repeat();
-    let (outcomes, killed) = kill_at_random(&fixture.pool, &mut random, || work.apply(0).is_ok(), || {
-        work.map_outcomes((0..SOAK_CALLS).collect::<Vec<_>>())
-    });
+    let (outcomes, killed) = kill_at_random(
+        &fixture.pool,
+        &mut random,
+        || work.apply(0).is_ok(),
+        || work.map_outcomes((0..SOAK_CALLS).collect::<Vec<_>>()),
+    );
     let outcomes = outcomes.unwrap_or_else(|error| panic!("{error} after {killed} kills; {repeat}"));
     assert_eq!(outcomes.len() as i64, SOAK_CALLS, "{repeat}");
     let mut lost = 0;
@@ -255,13 +263,17 @@ fn only_charged_calls_are_lost_when_workers_are_killed_at_random() {
 fn every_result_of_sdk_tasks_is_right_although_workers_are_killed_at_random() {
     for fresh in [false, true] {
         let fixture = tasks(2);
-        let echo = fixture.module.task::<String, String>("echo_text").expect("a task").fresh(fresh).retries(1000);
+        let echo =
+            fixture.module.task::<String, String>("echo_text").expect("a task").fresh(fresh).retries(1000);
         let mut random = Random::from_environment();
         let repeat = random.how_to_repeat();
         let text = |n: i64| format!("{n} ").repeat((n % 97) as usize);
-        let (results, killed) = kill_at_random(&fixture.pool, &mut random, || echo.apply(text(1)).is_ok(), || {
-            echo.map((0..SOAK_CALLS).map(text))
-        });
+        let (results, killed) = kill_at_random(
+            &fixture.pool,
+            &mut random,
+            || echo.apply(text(1)).is_ok(),
+            || echo.map((0..SOAK_CALLS).map(text)),
+        );
         let results = results.unwrap_or_else(|error| panic!("{error} after {killed} kills; {repeat}"));
         assert_eq!(results.len() as i64, SOAK_CALLS, "{repeat}");
         for (n, result) in (0..).zip(results) {
@@ -309,12 +321,15 @@ fn a_pool_goes_on_while_one_of_its_workers_lives() {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 let others = fixture.pool.worker_pids().into_iter().filter(|pid| *pid != survivor);
-                killed.fetch_add(others.filter(|pid| send(*pid, Signal::KILL)).count() as u64, Ordering::Relaxed);
+                killed.fetch_add(
+                    others.filter(|pid| send(*pid, Signal::KILL)).count() as u64,
+                    Ordering::Relaxed,
+                );
             }
         });
         let _end = SetWhenDropped(&is_over);
         // The job lasts until several replacements have died, whenever that is.
-        let inputs = (0..).take_while(|_| killed.load(Ordering::Relaxed) < 30);
+        let inputs = (0..).take_while(|_| killed.load(Ordering::Relaxed) < 9);
         let results = work.map(inputs).expect("one worker is enough");
         assert!(results.into_iter().zip(0..).all(|(result, n)| result == worked(n)));
     });
@@ -422,7 +437,8 @@ fn a_stopped_worker_is_not_dead() {
         let before = processes::workers(&fixture.pool);
         let results = std::thread::scope(|scope| {
             let first = i32::from(b'b');
-            let inputs = (0..200).map(move |call| if call == 0 { (first, 300_000_000, 0, 0) } else { (call, 100_000, 0, 0) });
+            let inputs = (0..200)
+                .map(move |call| if call == 0 { (first, 300_000_000, 0, 0) } else { (call, 100_000, 0, 0) });
             let job = scope.spawn(|| act.map(inputs));
             lines.wait_for("b", round);
             before.iter().for_each(|pid| assert!(send(*pid, Signal::STOP)));

@@ -174,7 +174,8 @@ fn workers_die_with_their_supervisor() {
             out.lines().map(|line| line.expect("a line")).take_while(|line| line != "busy").collect();
         let workers: Vec<u32> = said.iter().map(|pid| pid.parse().expect("a process id")).collect();
         assert_eq!(workers.len(), 2);
-        let is_worker = |pid: &u32| Process::find(*pid).is_some_and(|worker| worker.parent == supervisor.id());
+        let is_worker =
+            |pid: &u32| Process::find(*pid).is_some_and(|worker| worker.parent == supervisor.id());
         assert!(workers.iter().all(is_worker), "{workers:?}");
         assert!(send(supervisor.id(), signal));
         supervisor.wait().expect("its status");

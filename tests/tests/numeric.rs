@@ -96,7 +96,10 @@ fn tasks_take_and_return_any_number_of_numbers() {
     check::<(), ()>("none", &[((), ()), ((), ())]);
     check::<f64, ()>("forget", &[(1.0, ()), (2.0, ())]);
     check::<(), (i32, i64)>("two", &[((), (-1, -2))]);
-    check("divmod", &[((7i64, 2i64), (3i64, 1i64)), ((-7, 2), (-3, -1)), ((i64::MIN, 3), (i64::MIN / 3, i64::MIN % 3))]);
+    check(
+        "divmod",
+        &[((7i64, 2i64), (3i64, 1i64)), ((-7, 2), (-3, -1)), ((i64::MIN, 3), (i64::MIN / 3, i64::MIN % 3))],
+    );
     check(
         "mix",
         &[
@@ -118,7 +121,11 @@ fn ranges_of_integers_are_inputs_like_any_others() {
         for range in ranges {
             let wanted: Vec<i64> = range.clone().map(|n| n.wrapping_mul(n).wrapping_mul(n)).collect();
             assert_eq!(cube.map(range.clone()).expect("results"), wanted, "{way} {range:?}");
-            assert_eq!(cube.map(range.clone().collect::<Vec<_>>()).expect("results"), wanted, "{way} {range:?}");
+            assert_eq!(
+                cube.map(range.clone().collect::<Vec<_>>()).expect("results"),
+                wanted,
+                "{way} {range:?}"
+            );
         }
         let negate = fixture.module.task::<i32, i32>("neg32").expect("a task");
         for range in [0..0, -3..3, i32::MIN + 1..i32::MIN + 5, i32::MAX - 3..i32::MAX] {

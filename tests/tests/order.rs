@@ -219,7 +219,9 @@ fn one_threads_failures_are_not_anothers() {
                 for round in 0..30 {
                     let unlucky = if thread % 2 == 0 { 37 } else { -1 };
                     match task.map((0..100).map(|number| (number, unlucky))) {
-                        Ok(results) => assert!(thread % 2 == 1 && results.iter().copied().eq(0..100), "{round}"),
+                        Ok(results) => {
+                            assert!(thread % 2 == 1 && results.iter().copied().eq(0..100), "{round}")
+                        }
                         Err(error) => {
                             assert_eq!(error.failure().map(wasmpool::Failure::index), Some(37), "{error}");
                             assert_eq!(thread % 2, 0);

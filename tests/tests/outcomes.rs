@@ -203,9 +203,8 @@ fn failing_calls_disturb_no_others() {
         for (name, kind, says) in kinds {
             for step in [1, 2, 7, CALLS] {
                 let task = fixture.module.task::<(i64, i64), i64>(name).expect("a task");
-                let inputs = (0..CALLS as i64).map(|number| {
-                    (number, if number % step as i64 == 0 { number } else { -1 })
-                });
+                let inputs = (0..CALLS as i64)
+                    .map(|number| (number, if number % step as i64 == 0 { number } else { -1 }));
                 let outcomes = task.map_outcomes(inputs).expect("outcomes");
                 assert_eq!(outcomes.len(), CALLS);
                 check_outcomes(&format!("{way} {name} {step}"), &outcomes, step, kind, says);
@@ -261,10 +260,17 @@ fn a_failed_call_is_tried_again_as_often_as_asked_for() {
         assert_eq!(failed.attempt(), 1, "{failed}");
         let outcomes = task.map_outcomes((0..100).map(|number| (number, 50))).expect("outcomes");
         let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
-        assert_eq!(failed.iter().map(|failed| (failed.index(), failed.attempt())).collect::<Vec<_>>(), [(50, 3)]);
+        assert_eq!(
+            failed.iter().map(|failed| (failed.index(), failed.attempt())).collect::<Vec<_>>(),
+            [(50, 3)]
+        );
     }
     let refused = call::<_, String>(&fixture.module, "echo_text", 1i64);
-    assert_eq!((refused.kind(), refused.attempt()), (FailureKind::Refused, 1), "input that does not fit never will");
+    assert_eq!(
+        (refused.kind(), refused.attempt()),
+        (FailureKind::Refused, 1),
+        "input that does not fit never will"
+    );
 }
 
 #[test]
@@ -338,7 +344,8 @@ fn memory_has_the_limit_that_was_asked_for() {
         let failed = failure(eats.apply((1 << 16, 16 << 20)));
         assert_eq!(failed.kind(), FailureKind::OutOfMemory, "{failed}");
     }
-    let outcomes = eats.map_outcomes((0..8).map(|call| (1 << 16, call << 20 << (call & 4)))).expect("outcomes");
+    let outcomes =
+        eats.map_outcomes((0..8).map(|call| (1 << 16, call << 20 << (call & 4)))).expect("outcomes");
     let failed: Vec<usize> = (0..8).filter(|call| outcomes[*call].is_err()).collect();
     assert_eq!(failed, [4, 5, 6, 7]);
 }
@@ -358,8 +365,11 @@ fn a_module_that_starts_with_more_memory_than_it_may_have_is_told_so_and_others_
 
 #[test]
 fn a_module_whose_start_traps_fails_call_by_call() {
-    let fixture =
-        text(1, "stillborn", r#"(module (start 0) (func unreachable) (func (export "one") (result i32) i32.const 1))"#);
+    let fixture = text(
+        1,
+        "stillborn",
+        r#"(module (start 0) (func unreachable) (func (export "one") (result i32) i32.const 1))"#,
+    );
     let one = fixture.module.task::<(), i32>("one").expect("a task");
     let outcomes = one.map_outcomes([(); 100]).expect("outcomes");
     let kinds: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(|failed| failed.kind()).collect();

@@ -62,8 +62,8 @@ where
         let fixture = tasks_in(of(builder(2)));
         let task = fixture.module.task::<A, R>(name).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(task.map(inputs.clone()).expect("results"), wanted, "{way} {name}");
-        let many = task.map(inputs.iter().cycle().take(2000).cloned()).expect("results");
-        assert!(many.iter().eq(wanted.iter().cycle().take(2000)), "{way} {name}: many");
+        let many = task.map(inputs.iter().cycle().take(300).cloned()).expect("results");
+        assert!(many.iter().eq(wanted.iter().cycle().take(300)), "{way} {name}: many");
         for (input, wanted) in pairs {
             assert_eq!(task.apply(input.clone()).expect("a result"), *wanted, "{way} {name}: apply");
         }
@@ -78,7 +78,7 @@ fn same<T: Clone>(values: &[T]) -> Vec<(T, T)> {
 fn values_come_back_as_they_went() {
     let texts = ["", "a", "größe 世界 🦀", "\0\n\"\\\u{1b}[31m", &"long ".repeat(5000)].map(str::to_owned);
     check("echo_text", &same(&texts));
-    check("echo_bytes", &same(&[vec![], vec![0u8, 255, 128], vec![7; 100_000]]));
+    check("echo_bytes", &same(&[vec![], vec![0u8, 255, 128], vec![7; 20_000]]));
     check("echo_numbers", &same(&[vec![], vec![i64::MIN, -1, 0, 1, i64::MAX], vec![5; 3000]]));
     check("echo_floats", &same(&[vec![], vec![0.1, -0.0, f64::INFINITY, f64::MIN_POSITIVE / 2.0]]));
     let nested = |depth| (1..depth).fold(Nested(vec![]), |inside, _| Nested(vec![Nested(vec![]), inside]));
@@ -119,9 +119,12 @@ fn texts_maps_options_and_lists_are_results() {
     check("big_numbers", &[((), (u64::MAX, i128::MIN))]);
     check("worker", &[(1i64, ()), (2, ())]);
     let fixture = tasks(1);
-    let special = fixture.module.task::<(), Vec<f64>>("special_floats").expect("a task").apply(()).expect("floats");
+    let special =
+        fixture.module.task::<(), Vec<f64>>("special_floats").expect("a task").apply(()).expect("floats");
     assert!(special[0].is_nan() && special[1..] == [f64::INFINITY, f64::NEG_INFINITY, 0.1]);
-    assert!(fixture.module.task::<(), f64>("not_a_number").expect("a task").apply(()).expect("a float").is_nan());
+    assert!(
+        fixture.module.task::<(), f64>("not_a_number").expect("a task").apply(()).expect("a float").is_nan()
+    );
 }
 
 #[test]
@@ -131,8 +134,9 @@ fn large_values_pass_one_by_one_and_many_at_once() {
     let large = |bytes: usize, letter: &str| letter.repeat(bytes);
     let (one, result) = (large(60 << 20, "a"), echo.apply(large(60 << 20, "a")).expect("a result"));
     assert!(result == one, "60 MiB changed on their way");
-    let texts: Vec<String> =
-        (0..40).map(|n| large((n % 5) << 20, char::from(b'a' + n as u8 % 26).encode_utf8(&mut [0; 4]))).collect();
+    let texts: Vec<String> = (0..40)
+        .map(|n| large((n % 5) << 20, char::from(b'a' + n as u8 % 26).encode_utf8(&mut [0; 4])))
+        .collect();
     assert!(echo.map(texts.clone()).expect("results") == texts, "80 MiB changed on their way");
     let big = fixture.module.task::<u64, String>("big_result").expect("a task");
     let lengths: Vec<usize> = big.map(vec![10 << 20; 20]).expect("results").iter().map(String::len).collect();
@@ -245,7 +249,8 @@ fn instances_see_the_time_and_different_random_numbers() {
     numbers.sort_unstable();
     numbers.dedup();
     assert_eq!(numbers.len(), 50);
-    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
+    let now =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
     let before = now();
     let seen = fixture.module.task::<(), u64>("now").expect("a task").apply(()).expect("a time");
     assert!((before..=now()).contains(&u128::from(seen)));

@@ -52,7 +52,11 @@ fn only_the_call_that_took_too_long_is_charged() {
                 Ok(result) => assert_eq!((result, unlucky(number)), (number, -1), "{way}"),
                 Err(failed) => {
                     assert_eq!(unlucky(number), number, "{way}: {failed}");
-                    assert_eq!((failed.index(), failed.kind()), (number as u64, FailureKind::TimedOut), "{way}");
+                    assert_eq!(
+                        (failed.index(), failed.kind()),
+                        (number as u64, FailureKind::TimedOut),
+                        "{way}"
+                    );
                 }
             }
         }
