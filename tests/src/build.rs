@@ -45,7 +45,7 @@ fn build() -> PathBuf {
     let output = command.stderr(Stdio::inherit()).output().expect("cargo can be run");
     assert!(output.status.success(), "wasm-tasks does not build");
     let messages = String::from_utf8_lossy(&output.stdout);
-    messages.lines().filter_map(module_in).last().expect("cargo names the module")
+    messages.lines().filter_map(module_in).next_back().expect("cargo names the module")
 }
 
 /// The `.wasm` file that a message of cargo names.

@@ -93,6 +93,12 @@ impl Lines {
         self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many there are so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Waits until `count` lines are `line`.
     pub fn wait_for(&self, line: &str, count: usize) {
         let too_few = |lines: &mut Vec<String>| lines.iter().filter(|seen| *seen == line).count() < count;
@@ -132,8 +138,11 @@ pub const FOR_EVER: i64 = -1;
 /// Arguments of [`ACTOR`]'s task.
 pub type Act = (i32, i64, i32, i32);
 
+/// A name for messages, and how a pool is told so.
+pub type Way = (&'static str, fn(Builder) -> Builder);
+
 /// Several spellings of the same thing: calls in kept instances, in one instance per call, and in between.
-pub fn ways_to_keep_instances() -> [(&'static str, fn(Builder) -> Builder); 3] {
+pub fn ways_to_keep_instances() -> [Way; 3] {
     [
         ("reused", |builder| builder),
         ("fresh", |builder| builder.fresh(true)),

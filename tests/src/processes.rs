@@ -13,6 +13,13 @@ pub fn send(pid: u32, signal: Signal) -> bool {
     Pid::from_raw(pid as i32).is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
 }
 
+/// Kills processes, those that are still there.
+pub fn kill(pids: &[u32]) {
+    for pid in pids {
+        send(*pid, Signal::KILL);
+    }
+}
+
 /// A process as `/proc` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {

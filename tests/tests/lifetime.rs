@@ -66,7 +66,7 @@ fn nothing_is_left_of_failed_stopped_and_killed_calls() {
         failure(task.map((0..20).map(|number| (number, 10))));
         let task = fixture.module.task::<(i64, i64), i64>("traps_on").expect("a task");
         task.map_outcomes((0..200).map(|number| (number, number))).expect("outcomes");
-        processes::workers(&fixture.pool).iter().for_each(|pid| drop(send(*pid, Signal::KILL)));
+        processes::kill(&processes::workers(&fixture.pool));
         failure(task.clone().retries(9).apply((1, 1)));
     });
 }
@@ -204,7 +204,8 @@ fn a_pools_threads_end_with_it() {
     };
     for _ in 0..3 {
         let fixture = tasks(4);
-        assert_eq!(threads(), 4);
+        // A thread takes its name as its first act.
+        wait_until(|| threads() == 4);
         drop(fixture);
         wait_until(|| threads() == 0);
     }

@@ -117,7 +117,16 @@ fn ranges_of_integers_are_inputs_like_any_others() {
     for (way, of) in ways_to_keep_instances() {
         let fixture = text_in(of(builder(2)), "numbers", NUMBERS);
         let cube = fixture.module.task::<i64, i64>("cube").expect("a task");
-        let ranges = [0..0, 5..3, 0..1, -5..5, 0..3000, i64::MIN..i64::MIN + 10, i64::MAX - 10..i64::MAX];
+        let ends_before_it_starts = std::ops::Range { start: 5, end: 3 };
+        let ranges = [
+            0..0,
+            ends_before_it_starts,
+            0..1,
+            -5..5,
+            0..3000,
+            i64::MIN..i64::MIN + 10,
+            i64::MAX - 10..i64::MAX,
+        ];
         for range in ranges {
             let wanted: Vec<i64> = range.clone().map(|n| n.wrapping_mul(n).wrapping_mul(n)).collect();
             assert_eq!(cube.map(range.clone()).expect("results"), wanted, "{way} {range:?}");

@@ -324,6 +324,22 @@ fn a_flood_of_output_arrives_whole_and_in_order() {
 }
 
 #[test]
+fn what_a_call_printed_is_out_before_its_result() {
+    let printed = wasmpool_tests::Lines::default();
+    let fixture = tasks_in(wasmpool_tests::builder(2).on_output(printed.taker()));
+    let prints = fixture.module.task::<u64, ()>("prints").expect("a task");
+    let mut lines = 0;
+    for round in 0..1000 {
+        match round % 4 {
+            0 => prints.map([50; 2]).expect("printed").len(),
+            _ => prints.apply(100).map(|()| 0).expect("printed"),
+        };
+        lines += 100;
+        assert_eq!(printed.count(), lines, "round {round}");
+    }
+}
+
+#[test]
 fn output_that_ends_in_no_line_end_is_out_when_its_call_is() {
     let printed = wasmpool_tests::Lines::default();
     let fixture = tasks_in(wasmpool_tests::builder(1).on_output(printed.taker()));
