@@ -82,7 +82,9 @@ fn an_endless_input_ends_with_its_first_failure() {
         let task = fixture.module.task::<(i64, i64), i64>(name).expect("a task");
         let taken = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&taken);
-        let inputs = (0..).inspect(move |_| drop(count.fetch_add(1, Ordering::Relaxed)));
+        let inputs = (0..).inspect(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
         let failed = failure(task.map(inputs.map(|number| (number, 10_000))));
         assert_eq!(failed.index(), 10_000, "{name}");
         assert!(taken.load(Ordering::Relaxed) > 10_000);
