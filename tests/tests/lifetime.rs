@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::process::Signal;
-use wasmpool::ErrorKind;
+use rustix::process::{Signal, WaitOptions};
+use wasmpool::{ErrorKind, Exit, FailureKind};
 use wasmpool_tests::processes::{self, Process, children, descriptors, send};
 use wasmpool_tests::watchdog::{Watchdog, wait_until};
 use wasmpool_tests::{ACTOR, Act, FOR_EVER, Lines, builder, failure, tasks, tasks_in, text, text_in};
@@ -154,6 +155,45 @@ fn pools_live_side_by_side() {
     assert_eq!(cube.map(0..3).expect("results"), [0, 1, 8]);
     drop(fixtures);
     assert_eq!(square.apply(1).expect_err("closed").kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_stopped_worker_does_not_hold_up_the_end_of_its_pool() {
+    let _alone = alone();
+    let fixture = tasks(2);
+    fixture.module.task::<i64, i64>("cube").expect("a task").apply(1).expect("a result");
+    let pids = processes::workers(&fixture.pool);
+    pids.iter().for_each(|pid| assert!(send(*pid, Signal::STOP)));
+    wait_until(|| pids.iter().all(|pid| Process::find(*pid).is_some_and(|worker| worker.state == 'T')));
+    drop(fixture);
+    wait_until(|| children().is_empty());
+}
+
+#[test]
+fn a_host_that_takes_its_childrens_statuses_gets_outcomes_all_the_same() {
+    let _alone = alone();
+    let lines = Lines::default();
+    let fixture = text_in(builder(1).on_output(lines.taker()), "actor", ACTOR);
+    let act = fixture.module.task::<Act, i32>("act").expect("a task");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                // Sometimes it is quicker than the pool, sometimes not.
+                let _ = rustix::process::wait(WaitOptions::NOHANG);
+            }
+        });
+        for round in 1..=10 {
+            let lost = scope.spawn(|| act.apply((i32::from(b'b'), FOR_EVER, 0, 0)));
+            lines.wait_for("b", round);
+            processes::kill(&processes::workers(&fixture.pool));
+            let lost = failure(lost.join().expect("no panic"));
+            let exits = [Exit::Signal(9), Exit::Unknown].map(FailureKind::WorkerLost);
+            assert!(exits.contains(&lost.kind()), "{lost}");
+            assert_eq!(act.apply((1, 0, 0, 0)).expect("a result"), 1);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use wasmpool::{Failure, FailureKind, Module, Outcome};
+use wasmpool::{Failure, FailureKind, Module, Outcome, Stream};
 use wasmpool_tests::{failure, processes, tasks, tasks_in, text, text_in, ways_to_keep_instances};
 
 wasmpool::test_support!();
@@ -337,6 +337,20 @@ fn what_a_call_printed_is_out_before_its_result() {
         lines += 100;
         assert_eq!(printed.count(), lines, "round {round}");
     }
+}
+
+#[test]
+fn both_outputs_of_a_guest_are_told_apart() {
+    let printed = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let taker = std::sync::Arc::clone(&printed);
+    let take = move |stream: Stream, line: &[u8]| {
+        let line = String::from_utf8_lossy(line).into_owned();
+        taker.lock().expect("no panic").push((stream, line));
+    };
+    let fixture = tasks_in(wasmpool_tests::builder(1).on_output(take));
+    fixture.module.task::<&str, ()>("prints_to_both").expect("a task").apply("x").expect("printed");
+    let lines = printed.lock().expect("no panic").clone();
+    assert_eq!(lines, [(Stream::Stdout, "out: x".to_owned()), (Stream::Stderr, "err: x".to_owned())]);
 }
 
 #[test]
