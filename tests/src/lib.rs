@@ -1,1 +1,3 @@
-//! Skeleton.
+//! The harness of the end-to-end tests.
+
+pub mod cli;
