@@ -5,6 +5,7 @@
 //! comes near.
 
 mod build;
+pub mod cli;
 pub mod processes;
 pub mod random;
 pub mod watchdog;

@@ -1,0 +1,15 @@
+;; Tasks of numbers, without any SDK.
+(module
+  (func (export "identity32") (param $n i32) (result i32) local.get $n)
+  (func (export "identity64") (param $n i64) (result i64) local.get $n)
+  (func (export "float32") (param $n f32) (result f32) local.get $n)
+  (func (export "float64") (param $n f64) (result f64) local.get $n)
+  (func (export "swapped") (param $a i32) (param $b i64) (result i64 i32) local.get $b local.get $a)
+  (func (export "every_type") (param i32 i64 f32 f64) (result i32 i64 f32 f64)
+    local.get 0 local.get 1 local.get 2 local.get 3)
+  (func (export "seven") (result i32) i32.const 7)
+  (func (export "consumes") (param i32))
+  (func (export "nothing"))
+  (func (export "divides") (param $a i32) (param $b i32) (result i32)
+    local.get $a local.get $b i32.div_s)
+  (func (export "vector") (param v128)))
