@@ -258,7 +258,8 @@ fn a_refused_input_is_not_tried_again() {
 
 #[test]
 fn after_a_failure_the_instance_is_a_new_one() {
-    let inputs = ["map", "state.wat", "counts_or_traps", "0", "0", "1", "0", "-j", "1", "--on-error", "continue"];
+    let inputs =
+        ["map", "state.wat", "counts_or_traps", "0", "0", "1", "0", "-j", "1", "--on-error", "continue"];
     check(&inputs, "", "1\n2\nnull\n1\n", "wasmpool: call 2 failed: trapped: …\n…", 100);
 }
 

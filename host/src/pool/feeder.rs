@@ -235,11 +235,13 @@ impl Feeder {
         let Tenure::Blank(blank) = std::mem::replace(&mut state.tenure, Tenure::Vacant) else {
             return Step::Again;
         };
-        let crashes_before = module.crashes();
+        let record = module.record();
+        // Relaxed: an order of seatings, nothing more.
+        module.note_seated(self.shared.seatings.fetch_add(1, Ordering::Relaxed) + 1);
         match load(&blank, &module) {
             Ok(post) => {
                 let Blank { child, control, .. } = blank;
-                let service = Service::new(child, control, post, module, crashes_before);
+                let service = Service::new(child, control, post, module, record);
                 state.tenure = Tenure::Serving(Box::new(service));
                 Step::Again
             }
@@ -254,12 +256,10 @@ impl Feeder {
                 match problem {
                     LoadProblem::SetUp(story) => self.start_failed(story),
                     LoadProblem::Refused(story) => {
-                        module.note_unusable(story);
+                        module.note_unusable(&story);
                         Step::Again
                     }
-                    LoadProblem::Broke(story) => {
-                        Step::BackOff(back_off(module.note_crash(crashes_before, story)))
-                    }
+                    LoadProblem::Broke(story) => Step::BackOff(back_off(module.note_crash(record, &story))),
                 }
             }
         }
@@ -301,7 +301,7 @@ impl Feeder {
         module.workers.fetch_sub(1, Ordering::Relaxed);
         let remains = service.bury(exit, self.number, &*self.shared.on_line);
         self.shared.requeue(remains.chunks);
-        let crashes = remains.crashes_before.map_or(0, |before| module.note_crash(before, remains.story));
+        let crashes = remains.crash.map_or(0, |before| module.note_crash(before, &remains.story));
         // The first death may be anybody's doing; only those that follow without success are suspicious.
         if crashes > 1 { Step::BackOff(back_off(crashes - 1)) } else { Step::Again }
     }
@@ -495,7 +495,11 @@ impl Outlook {
 
 fn demand(module: &ModuleState) -> Demand {
     // Relaxed: a count that schedules, nothing more.
-    Demand { backlog: module.backlog(), workers: module.workers.load(Ordering::Relaxed) }
+    Demand {
+        backlog: module.backlog(),
+        workers: module.workers.load(Ordering::Relaxed),
+        last_seated: module.last_seated(),
+    }
 }
 
 fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {

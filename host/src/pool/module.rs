@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_deque::Injector;
 
@@ -40,9 +40,20 @@ pub(crate) struct ModuleState {
     jobs: Mutex<Vec<Arc<Job>>>,
     /// Workers that serve it, or are being started to.
     pub(crate) workers: AtomicUsize,
+    /// When a worker was last seated for it, in seatings of the pool; the module that has waited longest goes first.
+    last_seated: AtomicU64,
     crashes: AtomicU32,
-    quarantined: AtomicBool,
-    last_story: Mutex<String>,
+    /// How often finished calls have been taken back.
+    successes: AtomicU64,
+    /// Why it is not run any more.
+    verdict: OnceLock<String>,
+}
+
+/// A module's record when a worker begins to serve it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    crashes: u32,
+    successes: u64,
 }
 
 impl ModuleState {
@@ -55,9 +66,10 @@ impl ModuleState {
             queue: Injector::new(),
             jobs: Mutex::new(Vec::new()),
             workers: AtomicUsize::new(0),
+            last_seated: AtomicU64::new(0),
             crashes: AtomicU32::new(0),
-            quarantined: AtomicBool::new(false),
-            last_story: Mutex::new(String::new()),
+            successes: AtomicU64::new(0),
+            verdict: OnceLock::new(),
         })
     }
 
@@ -106,45 +118,65 @@ impl ModuleState {
 
     /// Whether it is not run any more.
     pub(crate) fn is_quarantined(&self) -> bool {
-        // Relaxed: it is set once, and nothing else depends on it.
-        self.quarantined.load(Ordering::Relaxed)
+        self.verdict.get().is_some()
     }
 
-    /// Notes that a worker finished a call: whatever happened before was not the module's doing.
+    /// Notes that a worker is being seated for it, the pool's `seating`th.
+    pub(crate) fn note_seated(&self, seating: u64) {
+        // Relaxed: as in `note_success`.
+        self.last_seated.store(seating, Ordering::Relaxed);
+    }
+
+    /// When a worker was last seated for it.
+    pub(crate) fn last_seated(&self) -> u64 {
+        // Relaxed: as in `note_success`.
+        self.last_seated.load(Ordering::Relaxed)
+    }
+
+    /// Notes that finished calls came back: whatever happened before was not the module's doing.
     pub(crate) fn note_success(&self) {
-        // Relaxed: a count that only its own value depends on. The load spares the cache line's owner.
+        // Relaxed: counts that only their own values depend on. The load spares the cache line's owner.
+        self.successes.fetch_add(1, Ordering::Relaxed);
         if self.crashes.load(Ordering::Relaxed) != 0 {
             self.crashes.store(0, Ordering::Relaxed);
         }
     }
 
-    /// How many workers in a row have died over the module, for one that is about to begin.
-    pub(crate) fn crashes(&self) -> u32 {
+    /// The record for a worker that is about to begin.
+    pub(crate) fn record(&self) -> Record {
         // Relaxed: as in `note_success`.
-        self.crashes.load(Ordering::Relaxed)
+        let crashes = self.crashes.load(Ordering::Relaxed);
+        Record { crashes, successes: self.successes.load(Ordering::Relaxed) }
     }
 
-    /// Notes that a worker died over the module that began when `before` others had in a row; returns how many have
-    /// now.
+    /// Notes that a worker died over the module that began at this record; returns how many have in a row now.
     ///
-    /// Workers that die at the same time all began at the same count, so they count as one: it is a chain of deaths,
-    /// each of a worker that was started after the one before it, that tells against a module.
-    pub(crate) fn note_crash(&self, before: u32, story: String) -> u32 {
-        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
-        let crashes = before + 1;
+    /// What tells against a module is a chain of deaths, each of a worker that was started after the one before it,
+    /// and none with a finished call meanwhile. Workers that die at the same time all began at the same record, so
+    /// they count as one.
+    pub(crate) fn note_crash(&self, before: Record, story: &str) -> u32 {
         // Relaxed: as in `note_success`.
+        let has_succeeded = self.successes.load(Ordering::Relaxed) != before.successes;
+        let crashes = if has_succeeded { 1 } else { before.crashes + 1 };
         self.crashes.fetch_max(crashes, Ordering::Relaxed);
         if crashes >= CRASHES_MAX {
-            self.quarantined.store(true, Ordering::Relaxed);
-            self.give_up();
+            self.quarantine(format!(
+                "module {} is not run any more: {crashes} workers in a row ended without finishing anything; the \
+                 last one {story}",
+                self.name
+            ));
         }
         crashes
     }
 
     /// Gives the module up at once: it cannot even be loaded.
-    pub(crate) fn note_unusable(&self, story: String) {
-        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
-        self.quarantined.store(true, Ordering::Relaxed);
+    pub(crate) fn note_unusable(&self, story: &str) {
+        self.quarantine(format!("module {} cannot be run: {story}", self.name));
+    }
+
+    fn quarantine(&self, verdict: String) {
+        // The first reason stands.
+        let _ = self.verdict.set(verdict);
         self.give_up();
     }
 
@@ -159,22 +191,8 @@ impl ModuleState {
     }
 
     /// The error that keeps the module from being run, if there is one.
-    pub(crate) fn quarantine(&self) -> Option<Error> {
-        if !self.is_quarantined() {
-            return None;
-        }
-        let story = self.last_story.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let crashes = self.crashes.load(Ordering::Relaxed);
-        let text = if crashes < CRASHES_MAX {
-            format!("module {} cannot be run: {story}", self.name)
-        } else {
-            format!(
-                "module {} is not run any more: {crashes} workers in a row ended without finishing anything; the \
-                 last one {story}",
-                self.name
-            )
-        };
-        Some(Error::new(ErrorKind::Quarantined, text))
+    pub(crate) fn obstacle(&self) -> Option<Error> {
+        self.verdict.get().map(|verdict| Error::new(ErrorKind::Quarantined, verdict))
     }
 
     /// Ends every job with the same failure.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
-use super::module::ModuleState;
+use super::module::{ModuleState, Record};
 use super::outcome::{Failure, FailureKind};
 use super::running::{Running, chunk_calls_max};
 use super::watch::{self, Place, Reason, Watch};
@@ -35,8 +35,8 @@ pub(crate) struct Service {
     pub(crate) module: Arc<ModuleState>,
     /// When it began.
     pub(crate) since: Instant,
-    /// Crashes of the module in a row when it began.
-    crashes_before: u32,
+    /// The module's record when it began.
+    record: Record,
     /// Number of the last order.
     generation: u32,
     slots: [Option<Running>; SLOTS],
@@ -59,9 +59,9 @@ enum Sentence {
 pub(crate) struct Remains {
     /// Calls to be given out again.
     pub(crate) chunks: Vec<Chunk>,
-    /// Crashes of the module in a row before this one, when this is one: not by the supervisor's hand, and not without
+    /// The module's record when the worker began, if it crashed: it died not by the supervisor's hand, and not without
     /// work to do.
-    pub(crate) crashes_before: Option<u32>,
+    pub(crate) crash: Option<Record>,
     /// How it ended, in words.
     pub(crate) story: String,
 }
@@ -92,7 +92,7 @@ impl Service {
         control: Control,
         post: Arc<Post>,
         module: Arc<ModuleState>,
-        crashes_before: u32,
+        record: Record,
     ) -> Self {
         Self {
             child,
@@ -100,7 +100,7 @@ impl Service {
             post,
             module,
             since: Instant::now(),
-            crashes_before,
+            record,
             generation: 0,
             slots: [None, None],
             lines: ring::Reader::default(),
@@ -351,7 +351,7 @@ impl Service {
         };
         // One that dies without work to do has not died of the module.
         let is_crash = had_work && !matches!(self.sentence, Some(Sentence::Call(..)));
-        Remains { chunks, crashes_before: is_crash.then_some(self.crashes_before), story }
+        Remains { chunks, crash: is_crash.then_some(self.record), story }
     }
 
     /// What the call that was running when the worker died is told.

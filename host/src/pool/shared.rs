@@ -1,6 +1,6 @@
 //! What everybody who works for a pool has in common: its seats, its modules, and the bell of its lobby.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     /// Why no worker can be started, when that is so.
     broken: Mutex<Option<String>>,
+    /// How often a worker has been given a module.
+    pub(crate) seatings: AtomicU64,
     /// The seat that last took a call directly: its worker is the one most likely awake.
     last_direct: AtomicUsize,
 }
@@ -125,6 +127,7 @@ impl Shared {
             on_line,
             closing: AtomicBool::new(false),
             broken: Mutex::new(None),
+            seatings: AtomicU64::new(0),
             last_direct: AtomicUsize::new(0),
         })
     }
@@ -182,7 +185,7 @@ impl Shared {
         if let Some(story) = &*self.broken.lock().unwrap_or_else(PoisonError::into_inner) {
             return Some(Error::new(ErrorKind::SetUp, format!("no worker can be started: {story}")));
         }
-        module.quarantine()
+        module.obstacle()
     }
 
     /// Offers a job's calls to the feeders.
