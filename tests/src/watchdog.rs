@@ -1,6 +1,7 @@
 //! The watchdog: a test that hangs must fail, and say which it was.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -34,5 +35,14 @@ impl Watchdog {
 pub fn wait_until(mut is_true: impl FnMut() -> bool) {
     while !is_true() {
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Ends a thread that goes on until this is set, also when the test that has it fails.
+pub struct SetWhenDropped<'a>(pub &'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

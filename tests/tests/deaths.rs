@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use wasmpool::{Error, ErrorKind, Exit, FailureKind, Pool};
 use wasmpool_tests::processes::{self, Process, send};
 use wasmpool_tests::random::Random;
-use wasmpool_tests::watchdog::wait_until;
+use wasmpool_tests::watchdog::{SetWhenDropped, wait_until};
 use wasmpool_tests::{ACTOR, Act, FOR_EVER, Lines, builder, failure, tasks, text, text_in};
 
 wasmpool::test_support!();
@@ -159,15 +159,6 @@ fn blank_workers_may_die_before_there_is_a_module() {
     // Several deaths in a row look as if none could be started; that is said until one is.
     wait_until(|| !work.apply(1).is_err_and(|error| error.kind() == ErrorKind::SetUp));
     assert_eq!(work.apply(1).expect("a result"), worked(1));
-}
-
-/// Ends a killer also when the test that has it fails.
-struct SetWhenDropped<'a>(&'a AtomicBool);
-
-impl Drop for SetWhenDropped<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Kills random workers at random times as long as `job` runs; returns what it came to and how many were killed.

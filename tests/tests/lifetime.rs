@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::process::{Signal, WaitOptions};
 use wasmpool::{ErrorKind, Exit, FailureKind};
 use wasmpool_tests::processes::{self, Process, children, descriptors, send};
-use wasmpool_tests::watchdog::{Watchdog, wait_until};
+use wasmpool_tests::watchdog::{SetWhenDropped, Watchdog, wait_until};
 use wasmpool_tests::{ACTOR, Act, FOR_EVER, Lines, builder, failure, tasks, tasks_in, text, text_in};
 
 wasmpool::test_support!();
@@ -183,6 +183,7 @@ fn a_host_that_takes_its_childrens_statuses_gets_outcomes_all_the_same() {
                 let _ = rustix::process::wait(WaitOptions::NOHANG);
             }
         });
+        let _end = SetWhenDropped(&is_over);
         for round in 1..=10 {
             let lost = scope.spawn(|| act.apply((i32::from(b'b'), FOR_EVER, 0, 0)));
             lines.wait_for("b", round);
@@ -192,7 +193,6 @@ fn a_host_that_takes_its_childrens_statuses_gets_outcomes_all_the_same() {
             assert!(exits.contains(&lost.kind()), "{lost}");
             assert_eq!(act.apply((1, 0, 0, 0)).expect("a result"), 1);
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmpool::{ErrorKind, Module, Pool, WORKERS_MAX};
-use wasmpool_tests::watchdog::Watchdog;
+use wasmpool_tests::watchdog::{SetWhenDropped, Watchdog};
 use wasmpool_tests::{builder, tasks, text};
 
 wasmpool::test_support!();
@@ -197,13 +197,12 @@ fn a_call_beside_endless_jobs(workers: usize, modules: usize) {
             let going_on = |_: &i64| !is_over.load(Ordering::Relaxed) && started.elapsed() < PATIENCE;
             scope.spawn(move || task.map((0..).take_while(going_on)).expect("results"));
         }
+        let _end = SetWhenDropped(&is_over);
         for task in busy {
             task.apply(1).expect("each of them is served");
         }
         last.apply(1).expect("a result");
-        let in_time = started.elapsed() < PATIENCE;
-        is_over.store(true, Ordering::Relaxed);
-        in_time
+        started.elapsed() < PATIENCE
     });
     assert!(in_time, "module {modules} of {modules} waits for ever while {workers} workers serve the others");
 }
