@@ -117,6 +117,7 @@ fn build_tasks(place: &Path) -> PathBuf {
 }
 
 /// Statics are never dropped, and tests may be killed: a shell removes the directory when its stdin ends with us.
+#[expect(clippy::zombie_processes, reason = "it outlives this process")]
 fn remove_after_this_process(directory: &Path) {
     let mut shell = Command::new("sh");
     shell.args(["-c", "read -r _; rm -rf -- \"$0\""]).arg(directory);
@@ -552,6 +553,22 @@ impl Process {
         let mut polled = [PollFd::new(&self.descriptor, PollFlags::IN)];
         let ready = rustix::event::poll(&mut polled, Some(&limit)).expect("processes can be polled");
         assert_eq!(ready, 1, "process {} is still there", self.pid);
+    }
+
+    /// Waits until a signal to stop has had its effect.
+    ///
+    /// # Panics
+    ///
+    /// When it ends instead.
+    pub fn wait_until_stopped(&self) {
+        loop {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("a process that runs");
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            if state.expect("a state behind the name").starts_with('T') {
+                return;
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Most bytes of memory that it has had at once.

@@ -219,6 +219,11 @@ fn a_result_beyond_the_limits_fails_its_call() {
     );
     let deepest = format!("{}{}\n", "[".repeat(128), "]".repeat(128));
     check_prints(&["map", "tasks.wasm", "deep_result", "128"], "", &deepest);
+}
+
+#[test]
+fn an_input_as_deep_as_the_limit_reaches_its_task() {
+    let deepest = format!("{}{}\n", "[".repeat(128), "]".repeat(128));
     check_prints(&["map", "tasks.wasm", "echo_nested"], &deepest, &deepest);
 }
 
@@ -268,6 +273,27 @@ fn the_deadline_ends_the_job_with_its_own_code() {
     let line = "wasmpool: the job's deadline passed; calls that had not ended were stopped\n";
     check(&starmap("spins_on", &["--deadline", "500ms"]), "", "1\n", line, 124);
     check(&starmap("spins_on", &["--deadline", "500ms", "--format", "array"]), "", "[1]\n", line, 124);
+}
+
+#[test]
+fn the_deadline_ends_a_command_whose_stdin_stays_open() {
+    let mut running = Wasmpool::new(["map", "tasks.wasm", "cube", "--deadline", "500ms"]).start();
+    let stdin = running.take_stdin();
+    running.end().check(
+        "",
+        "wasmpool: the job's deadline passed; calls that had not ended were stopped\n",
+        124,
+    );
+    drop(stdin);
+}
+
+#[test]
+fn the_deadline_ends_a_command_whose_output_nobody_reads() {
+    let running =
+        Wasmpool::new(["map", "tasks.wasm", "cube", "0..100000000000", "--deadline", "500ms"]).start();
+    // Not a byte is read before it has ended.
+    running.process().wait();
+    assert_eq!(running.end().code(), 124);
 }
 
 #[test]

@@ -124,6 +124,7 @@ fn a_stopped_worker_is_not_dead() {
     let running = with_running_calls(&["map", "slow.wat", "sleeps", "1", "-j", "1"], 1);
     let worker = workers(&running, 1).remove(0);
     worker.signal(Signal::STOP);
+    worker.wait_until_stopped();
     worker.signal(Signal::CONT);
     running.end().check("1\n", "started\n", 0);
 }

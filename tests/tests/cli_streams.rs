@@ -265,6 +265,7 @@ fn guests_print_to_stderr_and_stdout_holds_results_only() {
 #[test]
 fn an_unfinished_line_ends_with_its_call() {
     check(&["map", "tasks.wasm", "prints_unfinished_line", "a", "b", "-j", "1"], "", "", "a\nb\n", 0);
+    check(&["map", "tasks.wasm", "prints_unfinished_number", "0..3", "-j", "1"], "", "", "0 \n1 \n2 \n", 0);
     let fresh = ["map", "tasks.wasm", "prints_unfinished_line", "a", "b", "-j", "1", "--fresh"];
     check(&fresh, "", "", "a\nb\n", 0);
 }
@@ -294,6 +295,24 @@ fn a_guest_that_prints_much_loses_nothing() {
     assert_eq!((ended.code(), ended.stdout.len()), (0, 0));
     let expected = (0..2).flat_map(|_| (1..=20_000).map(|line| format!("line {line}")));
     assert!(ended.stderr.lines().eq(expected), "lines are lost");
+}
+
+#[test]
+fn what_the_last_call_prints_is_never_lost() {
+    // The command ends right behind it.
+    for _ in 0..200 {
+        check(&["apply", "tasks.wasm", "prints", "3"], "", "", "line 1\nline 2\nline 3\n", 0);
+    }
+}
+
+#[test]
+fn a_bad_last_line_is_never_passed_over() {
+    // All calls have ended when it comes.
+    for _ in 0..100 {
+        let line =
+            "wasmpool: stdin line 2, column 1: not JSON: expected value; --strings takes plain lines\n";
+        check(&["map", "tasks.wasm", "cube"], "1\nx\n", "1\n", line, 2);
+    }
 }
 
 #[test]
