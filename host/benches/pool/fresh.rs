@@ -111,5 +111,5 @@ pub(crate) fn traps(world: &World) -> anyhow::Result<Vec<Figure>> {
     };
     let [ours, wasmtime] = turns::medians(world.rounds(), [&mut ours, &mut wasmtime])?;
     let figure = Figure::new("traps", "calls that trap", Unit::PerSecond, ours);
-    Ok(vec![figure.against("wasmtime, one thread x 2", wasmtime)])
+    Ok(vec![figure.against("wasmtime, 2 x one thread", wasmtime)])
 }

@@ -14,6 +14,7 @@ mod apply;
 mod arguments;
 mod benchmarks;
 mod command_line;
+mod conditions;
 mod figure;
 mod fresh;
 mod map;
@@ -29,7 +30,7 @@ use std::io::Write as _;
 
 use arguments::{Arguments, Mode};
 use benchmarks::BENCHMARKS;
-use figure::Figure;
+use conditions::Conditions;
 use world::World;
 
 fn main() -> anyhow::Result<()> {
@@ -44,22 +45,32 @@ fn main() -> anyhow::Result<()> {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let world = World::new(arguments.is_quick)?;
+    let mut conditions = Conditions::now(arguments.is_quick);
     let mut figures = Vec::new();
+    let mut failed = Vec::new();
     for benchmark in BENCHMARKS.iter().filter(|benchmark| arguments.wants(benchmark.name)) {
-        progress(benchmark.name);
-        figures.extend((benchmark.measure)(&world)?);
+        say(&format!("measuring {}", benchmark.name));
+        match (benchmark.measure)(&world) {
+            Ok(measured) => figures.extend(measured),
+            Err(error) => {
+                // What was measured before it, and what comes after, is worth showing all the same.
+                say(&format!("{} failed: {error:#}", benchmark.name));
+                failed.push(benchmark.name);
+            }
+        }
     }
-    show(&figures, arguments.is_json)
-}
-
-/// Tells whoever waits what is being measured.
-fn progress(name: &str) {
-    // Nobody has to read it.
-    let _ = writeln!(std::io::stderr(), "measuring {name}");
-}
-
-fn show(figures: &[Figure], is_json: bool) -> anyhow::Result<()> {
-    let text = if is_json { table::json(figures)? } else { table::text(figures) };
+    conditions.note_end();
+    let text = match arguments.is_json {
+        true => table::json(&figures, &conditions)?,
+        false => table::text(&figures, &conditions),
+    };
     std::io::stdout().write_all(text.as_bytes())?;
+    anyhow::ensure!(failed.is_empty(), "these failed, see above: {}", failed.join(", "));
     Ok(())
+}
+
+/// Tells whoever waits what is going on.
+fn say(text: &str) {
+    // Nobody has to read it.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

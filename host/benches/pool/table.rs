@@ -2,19 +2,21 @@
 
 use serde_json::{Value, json};
 
+use crate::conditions::Conditions;
 use crate::figure::{Figure, Peer, three_digits};
 
 const HEAD: [&str; 8] = ["figure", "of", "ours", "peer", "peer's", "ours is better by", "target", "met"];
 
 type Row = [String; HEAD.len()];
 
-/// All figures as an aligned table, one line per figure and further peer.
-pub(crate) fn text(figures: &[Figure]) -> String {
+/// All figures as an aligned table, one line per figure and further peer, and in which conditions they were measured.
+pub(crate) fn text(figures: &[Figure], conditions: &Conditions) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(figures.iter().flat_map(rows_of));
     let widths: [usize; HEAD.len()] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
-    rows.iter().map(|row| line(row, widths)).collect()
+    let table: String = rows.iter().map(|row| line(row, widths)).collect();
+    format!("{table}\n{conditions}\n")
 }
 
 fn line(row: &Row, widths: [usize; HEAD.len()]) -> String {
@@ -55,14 +57,15 @@ fn peer_cells(figure: &Figure, peer: &Peer) -> Row {
     row
 }
 
-/// All figures as a JSON array, in base units: seconds, calls a second, bytes per byte.
+/// The same as a JSON object, in base units: seconds, calls a second, bytes per byte.
 ///
 /// # Errors
 ///
 /// When a figure is not a finite number.
-pub(crate) fn json(figures: &[Figure]) -> serde_json::Result<String> {
+pub(crate) fn json(figures: &[Figure], conditions: &Conditions) -> serde_json::Result<String> {
     let figures: Vec<Value> = figures.iter().map(object).collect();
-    Ok(serde_json::to_string_pretty(&figures)? + "\n")
+    let all = json!({ "conditions": conditions.to_string(), "figures": figures });
+    Ok(serde_json::to_string_pretty(&all)? + "\n")
 }
 
 fn object(figure: &Figure) -> Value {
