@@ -174,7 +174,7 @@ impl Plan<'_> {
         wait(&job, self.calls.deadline, &ending);
         let error = self.module.conclude(&job);
         job.detach();
-        finish(&job, error, delivery, input, &ending)
+        finish(&job, error, &delivery, input, &ending)
     }
 
     /// The inputs on the command line, all read before anything runs; none when they come from stdin.
@@ -287,12 +287,11 @@ fn wait(job: &Arc<Job>, deadline: Option<Duration>, ending: &Ending) {
 fn finish(
     job: &Job,
     error: Option<Error>,
-    delivery: Arc<Delivery>,
+    delivery: &Delivery,
     input: Option<InputEnd>,
     ending: &Ending,
 ) -> Result<Exit, Refusal> {
-    let stream = Arc::into_inner(delivery).expect("the job has let go of its sink").into_stream();
-    let written = stream.finish();
+    let written = delivery.close().map_or(Ok(0), ResultStream::finish);
     let input = input.and_then(|end| end.try_recv().ok());
     if ending.was_interrupted.load(Ordering::SeqCst) {
         return Ok(Exit::Interrupted);
