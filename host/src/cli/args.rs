@@ -22,7 +22,7 @@ use super::quantity::{self, Workers};
 /// Python's multiprocessing for sandboxed functions: each worker process embeds wasmtime, has no rights but those
 /// granted here, and is replaced when it dies.
 #[derive(Debug, Parser)]
-#[command(name = "wasmpool", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "wasmpool", bin_name = "wasmpool", version, after_help = EXAMPLES, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

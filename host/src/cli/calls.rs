@@ -36,7 +36,7 @@ const LOOK_AHEAD_VALUES: u64 = 1 << 16;
 const STDIN_BYTES: usize = 1 << 18;
 
 /// How long the reader of stdout may take to accept what is left, once the job was cancelled.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Makes the calls, and says how the command ends.
 pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
@@ -219,11 +219,20 @@ fn cancel_on_interrupt(job: &Arc<Job>, ending: &Arc<Ending>) -> Result<(), Refus
         if let Some(job) = job.upgrade() {
             job.cancel(None);
         }
-        // A reader that takes nothing must not keep the command alive.
-        std::thread::sleep(INTERRUPT_GRACE);
-        std::process::exit(Exit::Interrupted.code().into());
+        end_soon(Exit::Interrupted);
     });
     handled.context("signals cannot be handled").map_err(|error| Refusal::new(Exit::Other, error))
+}
+
+/// Ends the process after a grace, whatever it waits for: a reader of stdout that takes nothing must not keep a
+/// command alive whose time is over.
+fn end_soon(exit: Exit) {
+    let end = move || {
+        std::thread::sleep(GRACE);
+        std::process::exit(exit.code().into());
+    };
+    // Without a thread there is no grace, and the command may wait for its reader.
+    let _ = std::thread::Builder::new().name("wasmpool-grace".into()).spawn(end);
 }
 
 /// What a producing thread needs.
@@ -280,6 +289,7 @@ fn wait(job: &Arc<Job>, deadline: Option<Duration>, ending: &Ending) {
     if !job.wait(rest) {
         ending.has_passed_deadline.store(true, Ordering::SeqCst);
         job.cancel(None);
+        end_soon(Exit::Deadline);
     }
 }
 

@@ -35,6 +35,7 @@ use std::process::ExitCode;
 
 use self::exit::Exit;
 use self::request::Request;
+use crate::printable::printable;
 
 /// Why the command ends without having done its work: how to exit, and a message with what lies below it.
 struct Refusal {
@@ -47,6 +48,9 @@ impl Refusal {
         Self { exit, error: error.into() }
     }
 }
+
+/// Most characters of an error message: room for a list of tasks.
+const MESSAGE_CHARACTERS_MAX: usize = 8000;
 
 /// Does what the command line asks for, and says on stderr why if it cannot.
 #[must_use]
@@ -65,7 +69,9 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code.into(),
         Err(refusal) => {
-            say(&format!("wasmpool: {:#}", refusal.error));
+            // Names that a module chose may stand in it.
+            let text = format!("{:#}", refusal.error);
+            say(&format!("wasmpool: {}", printable(&text, MESSAGE_CHARACTERS_MAX)));
             refusal.exit.into()
         }
     }
