@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::ledger::Ledger;
 use crate::channel::range_word::RangeWord;
 
-const CALLS: u32 = 4;
-const BLOCK_CALLS_MAX: u32 = 2;
-const CUTS_MAX: u32 = 2;
+const CALLS: u32 = 6;
+const BLOCK_CALLS_MAX: u32 = 3;
+const CUTS_MAX: u32 = 3;
 const GENERATION: u32 = 1;
 
 /// What a worker does next.
