@@ -302,7 +302,6 @@ fn finish(
     ending: &Ending,
 ) -> Result<Exit, Refusal> {
     let written = delivery.close().map_or(Ok(0), ResultStream::finish);
-    let input = input.and_then(|end| end.try_recv().ok());
     if ending.was_interrupted.load(Ordering::SeqCst) {
         return Ok(Exit::Interrupted);
     }
@@ -323,7 +322,8 @@ fn finish(
     if let Some(error) = error {
         return Err(unusable(error));
     }
-    if let Some(Err(error)) = input {
+    // Every call has ended, so no more inputs will come, and their reader is about to say how they ended.
+    if let Some(Ok(Err(error))) = input.map(|end| end.recv_timeout(GRACE)) {
         return Err(refused(error));
     }
     Ok(if job.failures() > 0 { Exit::CallsFailed } else { Exit::Success })

@@ -69,14 +69,20 @@ impl Running {
         Chunk::new(Arc::clone(&self.job), self.index(calls.start)..self.index(calls.end))
     }
 
-    /// Takes all results that the worker says are finished.
+    /// Takes the results of the calls below `finished`, which is the worker's word.
     ///
     /// # Errors
     ///
     /// A [`Lie`] when they do not add up.
-    pub(super) fn take(&mut self, post: &Post, worker: usize, retries: &mut Vec<Chunk>) -> Result<(), Lie> {
-        let finished = post.finished(self.generation, self.ledger.outstanding().end);
-        let calls = self.ledger.outstanding().start..finished;
+    pub(super) fn take(
+        &mut self,
+        finished: u32,
+        post: &Post,
+        worker: usize,
+        retries: &mut Vec<Chunk>,
+    ) -> Result<(), Lie> {
+        let outstanding = self.ledger.outstanding();
+        let calls = outstanding.start..finished.min(outstanding.end);
         if calls.is_empty() {
             return Ok(());
         }

@@ -192,20 +192,27 @@ impl Service {
         if self.sentence.is_some() {
             return Ok(());
         }
-        // Lines first: what a call printed is out before its result is.
+        // What a call printed is out before its result is: the counts are read first, then the lines are taken, which
+        // all calls that are counted have printed before, and only then the results. And in this order: everything
+        // below `ended` is finished, so a count read afterwards is the final one.
+        let seen: Vec<(u32, bool, u32)> = self
+            .generations()
+            .map(|generation| {
+                let has_ended = self.post.has_ended(generation);
+                (generation, has_ended, self.post.finished(generation, u32::MAX))
+            })
+            .collect();
         let started = Instant::now();
         let drained = self.post.drain(&mut self.lines, on_line);
         // Whoever takes the lines may be slow, and a full ring holds the worker up: that is not the call's time.
         self.watch.forgive(started.elapsed());
         drained?;
-        for generation in self.generations() {
+        for (generation, has_ended, finished) in seen {
             let slot = slot_of(generation);
             let is_front = self.oldest() == Some(generation);
             let Some(running) = &mut self.slots[slot] else { continue };
-            // In this order: everything below `ended` is finished, so a count read afterwards is the final one.
-            let has_ended = self.post.has_ended(generation);
             let before = running.ledger.outstanding().start;
-            running.take(&self.post, worker, &mut tended.retries)?;
+            running.take(finished, &self.post, worker, &mut tended.retries)?;
             let has_taken = running.ledger.outstanding().start > before;
             tended.opens_window |= has_taken && running.job.is_windowed();
             running.free_room(&self.post);
@@ -328,7 +335,8 @@ impl Service {
             let Some(mut running) = self.slots[slot_of(generation)].take() else { continue };
             if is_honest {
                 // As above.
-                let _ = running.take(&self.post, worker, &mut chunks);
+                let finished = self.post.finished(generation, u32::MAX);
+                let _ = running.take(finished, &self.post, worker, &mut chunks);
             }
             let call = progress.filter(|(of, _)| *of == generation).map(|(_, call)| call);
             if let (Entry::Batch, Some(call), true) = (running.job.work.entry, call, is_honest) {
