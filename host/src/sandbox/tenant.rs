@@ -14,15 +14,16 @@ use std::time::{Duration, Instant};
 
 use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT, NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
 use wasmtime::{
-    Engine, Func, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, ValRaw, ValType,
-    WasmBacktrace,
+    Engine, Extern, ExternType, Func, Instance, InstancePre, Linker, Memory, Module, ModuleExport, Store,
+    TypedFunc, ValRaw, ValType, WasmBacktrace, WasmParams,
 };
 
+use super::driver::Number;
 use super::engine::{WorkerLimits, worker_engine};
 use super::guest::{self, Guest};
 use super::wasi::{self, Stop};
 use super::{driver, driver_memory};
-use crate::channel::control::{NumericEntry, Service};
+use crate::channel::control::{NumericEntry, Service, TaskEntries};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind};
 use crate::channel::order::{Entry, Inputs, Order};
@@ -54,6 +55,56 @@ pub(crate) struct House {
     drivers: Option<Module>,
     service: Service,
     environment: Arc<[(String, String)]>,
+    /// How each task is entered, by its number.
+    entrances: Vec<Entrance>,
+    memory: Option<ModuleExport>,
+    initialize: Option<ModuleExport>,
+    flush: Option<ModuleExport>,
+}
+
+/// How a task is entered; looked up once, for all instances.
+struct Entrance {
+    pull: Option<ModuleExport>,
+    numeric: Option<Numeric>,
+}
+
+/// An export that takes and returns numbers.
+struct Numeric {
+    entry: NumericEntry,
+    export: ModuleExport,
+    /// The numbers that it returns.
+    results: Vec<Number>,
+}
+
+impl Entrance {
+    fn of(task: &TaskEntries, module: &Module) -> Self {
+        let pull = task.pull.as_ref().and_then(|name| module.get_export_index(name));
+        let numeric = task.numeric.as_ref().and_then(|entry| Numeric::of(entry, module));
+        Self { pull, numeric }
+    }
+}
+
+impl Numeric {
+    /// Nothing when the module's export is not what was said of it.
+    fn of(entry: &NumericEntry, module: &Module) -> Option<Self> {
+        let ExternType::Func(kind) = module.get_export(&entry.export)? else { return None };
+        let parameters: Option<Vec<Number>> = kind.params().map(number).collect();
+        let results: Vec<Number> = kind.results().map(number).collect::<Option<_>>()?;
+        let is_as_said =
+            parameters?.len() == entry.parameters as usize && results.len() == entry.results as usize;
+        let export = module.get_export_index(&entry.export)?;
+        is_as_said.then(|| Self { entry: entry.clone(), export, results })
+    }
+}
+
+fn number(kind: ValType) -> Option<Number> {
+    Some(match kind {
+        ValType::I32 => Number::I32,
+        ValType::I64 => Number::I64,
+        ValType::F32 => Number::F32,
+        ValType::F64 => Number::F64,
+        _ => return None,
+    })
 }
 
 impl House {
@@ -73,9 +124,17 @@ impl House {
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
-        let module = linker.instantiate_pre(&module)?;
-        let environment = service.environment.clone().into();
-        Ok(Self { engine, module, drivers, service, environment })
+        Ok(Self {
+            engine,
+            drivers,
+            environment: service.environment.clone().into(),
+            entrances: service.tasks.iter().map(|task| Entrance::of(task, &module)).collect(),
+            memory: module.get_export_index("memory"),
+            initialize: module.get_export_index(INITIALIZE_EXPORT),
+            flush: module.get_export_index(FLUSH_EXPORT),
+            module: linker.instantiate_pre(&module)?,
+            service,
+        })
     }
 
     fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
@@ -84,15 +143,10 @@ impl House {
         store.limiter(|guest| guest);
         store.data_mut().prepare(order);
         match self.instantiate(&mut store) {
-            Ok(instance) => Ok(Tenant {
-                store,
-                instance,
-                flush: None,
-                drivers: HashMap::new(),
-                driver_memory: None,
-                calls: 0,
+            Ok(instance) => {
+                let flush = typed(&instance, &mut store, self.flush);
+                Ok(Tenant { store, instance, flush, drivers: HashMap::new(), driver_memory: None, calls: 0 })
             }
-            .with_flush()),
             Err(error) => {
                 let (kind, detail) = judge(&error, store.data_mut());
                 Err(Box::new((store.into_data().desk, kind, detail)))
@@ -102,12 +156,23 @@ impl House {
 
     fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
         let instance = self.module.instantiate(&mut *store)?;
-        store.data_mut().memory = instance.get_memory(&mut *store, "memory");
-        if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, INITIALIZE_EXPORT) {
+        let memory = self.memory.and_then(|export| instance.get_module_export(&mut *store, &export));
+        store.data_mut().memory = memory.and_then(Extern::into_memory);
+        if let Some(initialize) = typed::<()>(&instance, store, self.initialize) {
             initialize.call(&mut *store, ())?;
         }
         Ok(instance)
     }
+}
+
+/// A function of an instance, if it exports one of this kind there.
+fn typed<P: WasmParams>(
+    instance: &Instance,
+    store: &mut Store<Guest>,
+    export: Option<ModuleExport>,
+) -> Option<TypedFunc<P, ()>> {
+    let function = instance.get_module_export(&mut *store, &export?)?.into_func()?;
+    function.typed(&*store).ok()
 }
 
 /// One instance of the module.
@@ -136,11 +201,6 @@ struct Driver {
 }
 
 impl Tenant {
-    fn with_flush(mut self) -> Self {
-        self.flush = self.instance.get_typed_func(&mut self.store, FLUSH_EXPORT).ok();
-        self
-    }
-
     fn desk(&mut self) -> &mut Desk {
         &mut self.store.data_mut().desk
     }
@@ -256,17 +316,17 @@ impl Room {
     }
 
     fn run_pull(&mut self, order: &Order, codec: Codec) {
+        let export = self.house.entrances[order.task as usize].pull;
         while let Some(claimed) = self.desk().claim(|_| 1) {
             let call = claimed.start;
             // Named already here, because taking in a tenant runs guest code.
             self.desk().begin(call);
-            let export = self.house.service.tasks[order.task as usize].pull.clone();
             let entered = match self.tenant(order) {
                 Err((kind, detail)) => {
                     self.desk().end(call, kind, &travelling(&detail), 0);
                     continue;
                 }
-                Ok(tenant) => tenant.enter_pull(order, codec, call, export.as_deref()),
+                Ok(tenant) => tenant.enter_pull(order, codec, call, export),
             };
             let Occupant::Tenant(tenant) = &mut self.occupant else {
                 unreachable!("it was entered just now")
@@ -287,14 +347,15 @@ impl Room {
     }
 
     fn run_each(&mut self, order: &Order) {
+        let house = Rc::clone(&self.house);
+        let task = house.entrances[order.task as usize].numeric.as_ref();
         while let Some(claimed) = self.desk().claim(|_| 1) {
             let call = claimed.start;
             self.desk().begin(call);
-            let task = self.house.service.tasks[order.task as usize].numeric.clone();
             let result = match (self.tenant(order), task) {
                 (Err((kind, detail)), _) => Err((kind, travelling(&detail))),
                 (Ok(_), None) => Err(self.fail(&not_numeric())),
-                (Ok(tenant), Some(entry)) => match tenant.call_each(&entry, call) {
+                (Ok(tenant), Some(task)) => match tenant.call_each(task, call) {
                     Ok(cells) => Ok(cells),
                     Err(error) => Err(self.fail(&error)),
                 },
@@ -310,14 +371,15 @@ impl Room {
     }
 
     fn run_batch(&mut self, order: &Order) {
-        let task = self.house.service.tasks[order.task as usize].numeric.clone();
-        let results = task.as_ref().map_or(0, |task| task.results as usize);
+        let house = Rc::clone(&self.house);
+        let task = house.entrances[order.task as usize].numeric.as_ref().map(|numeric| &numeric.entry);
+        let results = task.map_or(0, |task| task.results as usize);
         self.desk().set_cells(results);
         self.batch_call_ns = 0;
         while let Some(block) = self.claim_block() {
             let mut next = block.start;
             while next < block.end {
-                match self.run_block(order, task.as_ref(), next..block.end) {
+                match self.run_block(order, task, next..block.end) {
                     Ok(()) => next = block.end,
                     Err((call, kind, detail)) => {
                         // Everything below has ended, and the one that failed is told apart by its record.
@@ -369,10 +431,10 @@ impl Tenant {
         order: &Order,
         codec: Codec,
         call: u32,
-        export: Option<&str>,
+        export: Option<ModuleExport>,
     ) -> wasmtime::Result<()> {
-        let export = export.ok_or_else(|| wasmtime::Error::msg("the task has no pull-loop entry"))?;
-        let entry = self.instance.get_typed_func::<i32, ()>(&mut self.store, export)?;
+        let entry = typed::<i32>(&self.instance, &mut self.store, export);
+        let entry = entry.ok_or_else(|| wasmtime::Error::msg("the task has no pull-loop entry"))?;
         let pull = &mut self.store.data_mut().pull;
         pull.codec = codec;
         pull.claimed = Some(call);
@@ -389,14 +451,13 @@ impl Tenant {
     }
 
     /// Calls an export of numbers once.
-    fn call_each(&mut self, entry: &NumericEntry, call: u32) -> wasmtime::Result<Vec<[u8; 8]>> {
+    fn call_each(&mut self, task: &Numeric, call: u32) -> wasmtime::Result<Vec<[u8; 8]>> {
         self.calls += 1;
         self.store.data_mut().begin(call);
-        let function = self.instance.get_func(&mut self.store, &entry.export).ok_or_else(|| {
-            wasmtime::Error::msg(format!("the module exports no function `{}`", entry.export))
-        })?;
-        let mut values = self.arguments(entry, call);
-        let results = self.call_raw(&function, &mut values)?;
+        let function = self.instance.get_module_export(&mut self.store, &task.export);
+        let function = function.and_then(Extern::into_func).ok_or_else(not_numeric)?;
+        let mut values = self.arguments(&task.entry, call);
+        let results = self.call_raw(&function, task, &mut values)?;
         self.write_out()?;
         Ok(results)
     }
@@ -417,22 +478,22 @@ impl Tenant {
         values
     }
 
-    fn call_raw(&mut self, function: &Func, values: &mut [ValRaw]) -> wasmtime::Result<Vec<[u8; 8]>> {
-        let kind = function.ty(&self.store);
-        let is_number =
-            |kind: ValType| matches!(kind, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64);
-        let needed = kind.params().len().max(kind.results().len());
-        if needed > values.len() || !kind.params().all(is_number) || !kind.results().all(is_number) {
-            return Err(not_numeric());
-        }
+    fn call_raw(
+        &mut self,
+        function: &Func,
+        task: &Numeric,
+        values: &mut [ValRaw],
+    ) -> wasmtime::Result<Vec<[u8; 8]>> {
+        assert!(values.len() >= (task.entry.parameters as usize).max(task.results.len()));
         let raw: *mut [ValRaw] = values;
-        // SAFETY: the function belongs to this store; there is room for its parameters and its results, as just
-        // compared with its type; and all of them are numbers, for which every bit pattern is a value.
+        // SAFETY: the function belongs to this store and is the module's export of this task, whose type was compared
+        // with the task's numbers of parameters and results when the house was opened; there is room for both, as just
+        // asserted; and all of them are numbers, for which every bit pattern is a value.
         unsafe { function.call_unchecked(&mut self.store, raw) }?;
-        let cells = kind.results().zip(values.iter()).map(|(kind, value)| match kind {
-            ValType::I32 => i64::from(value.get_i32()) as u64,
-            ValType::F32 => u64::from(value.get_f32()),
-            _ => value.get_u64(),
+        let cells = task.results.iter().zip(values.iter()).map(|(kind, value)| match kind {
+            Number::I32 => i64::from(value.get_i32()) as u64,
+            Number::F32 => u64::from(value.get_f32()),
+            Number::I64 | Number::F64 => value.get_u64(),
         });
         Ok(cells.map(u64::to_le_bytes).collect())
     }
