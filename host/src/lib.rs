@@ -23,8 +23,11 @@
 //! (starting and hearing of deaths), `schedule` (decisions) ← `worker`, `pool` ← `cli` ← `main.rs`. Imports go from
 //! right to left only; `worker` and `pool` never see each other. `host/README.md` draws the map.
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!("wasmpool runs on 64-bit Linux only: it is built on memfd seals, pidfds and futexes");
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+compile_error!(
+    "wasmpool runs on 64-bit, little-endian Linux only: it is built on memfd seals, pidfds and futexes, and it hands \
+     numbers to WebAssembly as they lie in memory"
+);
 
 mod channel;
 #[cfg(feature = "cli")]
@@ -55,6 +58,7 @@ pub fn init() {
     match Role::of_this_process() {
         Some(Role::Worker) => worker::main(),
         Some(Role::Compiler) => worker::compiler::main(),
+        Some(Role::Command) => worker::command::main(),
         None => reentry::remember_executable(),
     }
 }

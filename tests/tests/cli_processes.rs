@@ -40,7 +40,7 @@ fn there_are_as_many_workers_as_asked_for_and_none_is_left_at_the_end() {
 fn a_worker_killed_in_a_call_fails_that_call() {
     let running = with_running_calls(&["map", "slow.wat", "sleeps", "600", "-j", "1"], 1);
     workers(&running, 1)[0].signal(Signal::KILL);
-    running.end().check("", "started\nwasmpool: call 0 failed: worker lost: …SIGKILL…\n", 100);
+    running.end().check("", "started\nwasmpool: call 0 worker lost: …SIGKILL…\n", 100);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_worker_killed_in_a_call_costs_only_that_call() {
     for (signal, name) in [(Signal::KILL, "SIGKILL"), (Signal::TERM, "SIGTERM"), (Signal::ABORT, "SIGABRT")] {
         let running = with_running_calls(&[&arguments[..], &["--on-error", "continue"]].concat(), 1);
         workers(&running, 1)[0].signal(signal);
-        let stderr = format!("started\nwasmpool: call 1 failed: worker lost: …{name}…\n");
+        let stderr = format!("started\nwasmpool: call 1 worker lost: …{name}…\n");
         running.end().check("1\nnull\n3\n", &stderr, 100);
     }
 }
@@ -220,6 +220,6 @@ fn a_timed_out_call_costs_only_itself_and_its_worker_is_replaced() {
         ["starmap", "slow.wat", "spins_on", "[1, 2]", "[2, 2]", "[3, 2]", "-j", "1", "--timeout", "1s"];
     let running = with_running_calls(&[&arguments[..], &["--on-error", "continue"]].concat(), 1);
     let worker = workers(&running, 1).remove(0);
-    running.end().check("1\nnull\n3\n", "started\nwasmpool: call 1 failed: timed out: …\n", 100);
+    running.end().check("1\nnull\n3\n", "started\nwasmpool: call 1 timed out: …\n", 100);
     worker.wait();
 }

@@ -81,7 +81,7 @@ fn a_failure_ends_the_command_though_stdin_stays_open() {
     let mut running = Wasmpool::new(["starmap", "tasks.wasm", "fails_on"]).start();
     let mut stdin = running.take_stdin();
     stdin.write_all(b"[1, 2]\n[2, 2]\n").expect("somebody reads");
-    running.end().check("1\n", "wasmpool: call 1 failed: failed: 2 is unlucky\n", 100);
+    running.end().check("1\n", "wasmpool: call 1 failed: 2 is unlucky\n", 100);
     drop(stdin);
 }
 

@@ -4,9 +4,11 @@
 //! MessagePack. Sending never blocks: a partner whose socket is full is not reading, and that is an error. The
 //! supervisor makes no room for descriptors where it expects none, so that none can be planted on it.
 
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -18,6 +20,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::shm::region::sealed_file;
+
 /// Version of everything in `channel`; both ends must have the same.
 pub(crate) const VERSION: u32 = 1;
 
@@ -25,7 +29,7 @@ pub(crate) const VERSION: u32 = 1;
 const FRAME_BYTES_MAX: usize = 128 << 10;
 
 /// Most descriptors that travel with a frame.
-pub(crate) const DESCRIPTORS_MAX: usize = 4;
+pub(crate) const DESCRIPTORS_MAX: usize = 5;
 
 /// First frame to every process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,9 +47,13 @@ pub(crate) struct HelloBack {
     pub(crate) version: u32,
 }
 
-/// Tells a worker which module it serves; with the descriptors of module, drivers, down and up region.
+/// Tells a worker to serve a module; with the descriptors of module, drivers, down and up region, and [`Service`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Load;
+
+/// What a worker serves. It is as long as the module has tasks, so it travels as a sealed file, in MessagePack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Load {
+pub(crate) struct Service {
     /// Whether the descriptor of the drivers means anything.
     pub(crate) has_drivers: bool,
     /// Most bytes of an instance's memories and tables.
@@ -58,6 +66,31 @@ pub(crate) struct Load {
     pub(crate) tasks: Vec<TaskEntries>,
     /// For each batch driver an export of its signature: their module imports one of each.
     pub(crate) stand_ins: Vec<String>,
+}
+
+impl Service {
+    /// A sealed file that holds it.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory or no descriptor left.
+    pub(crate) fn to_file(&self) -> io::Result<OwnedFd> {
+        let bytes = rmp_serde::to_vec_named(self).map_err(io::Error::other)?;
+        sealed_file("wasmpool-service", &bytes)
+    }
+
+    /// Reads it from the supervisor's file.
+    ///
+    /// # Errors
+    ///
+    /// When the file does not hold one.
+    pub(crate) fn from_file(file: OwnedFd) -> io::Result<Self> {
+        // Read at its place: all workers of a module share the descriptor's position.
+        let file = File::from(file);
+        let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, 0)?;
+        rmp_serde::from_slice(&bytes).map_err(io::Error::other)
+    }
 }
 
 /// How a worker enters a task.
@@ -80,6 +113,17 @@ pub(crate) struct NumericEntry {
     pub(crate) results: u32,
     /// Which batch driver serves it, if any.
     pub(crate) driver: Option<u16>,
+}
+
+/// Tells a command process what to run; with the descriptors of the module and of the standard streams.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// The program's name and its arguments.
+    pub(crate) arguments: Vec<String>,
+    /// The program's environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Most bytes of the program's memories.
+    pub(crate) memory_bytes_max: u64,
 }
 
 /// What a worker says.

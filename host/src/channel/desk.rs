@@ -308,13 +308,15 @@ impl Desk {
     /// Waits until the supervisor has taken all results that are finished, so that their room may be used again.
     fn wait_until_taken(&self) {
         let slot = self.slot();
-        // SYNC done: everything finished is visible before the slot is called full.
-        self.up.word32(up::full(slot)).store(self.generation, Ordering::Release);
-        self.feeder_bell().ring();
         let wanted = tagged(self.generation, self.finished);
+        // SYNC done: everything finished is visible before the slot is called full. The count tells the supervisor
+        // which fullness it has already relieved: without it, one that looks again too early would take the room
+        // back that this side has begun to write to.
+        self.up.word64(up::full(slot)).store(wanted, Ordering::Release);
+        self.feeder_bell().ring();
         // SYNC taken: the supervisor has copied the results before it says so.
         self.wait_for(|desk| desk.down.word64(down::taken(slot)).load(Ordering::Acquire) == wanted);
-        self.up.word32(up::full(slot)).store(0, Ordering::Relaxed);
+        self.up.word64(up::full(slot)).store(0, Ordering::Relaxed);
     }
 
     /// Sleeps until `ready`. The supervisor's death ends this process, so the wait is as long as the supervisor's

@@ -5,7 +5,7 @@
 //! +--------------------------------------+      +--------------------------------------+
 //! | 0     doorbell epoch          u32    |      | 0     progress                 u64   |
 //! | 4     cpu of the last poster  u32    |      | 64    feeder's bell: epoch     u32   |
-//! | 8     control frames sent     u32    |      | 68    feeder's bell: asleep    u32   |
+//! |                                      |      | 68    feeder's bell: asleep    u32   |
 //! | 64    ring bytes taken        u64    |      | 72    worker's bell: asleep    u32   |
 //! | 128   slot 0: order, 192 bytes       |      | 76    cpu of the worker        u32   |
 //! | 320   slot 1: order                  |      | 128   ring bytes written       u64   |
@@ -45,7 +45,6 @@ pub(crate) mod down {
 
     pub(crate) const DOORBELL: usize = 0;
     pub(crate) const POSTER_CPU: usize = 4;
-    pub(crate) const CONTROL_FRAMES: usize = 8;
     pub(crate) const RING_TAKEN: usize = 64;
     const ORDERS: usize = 128;
     const ORDER_BYTES: usize = 192;
@@ -117,9 +116,10 @@ pub(crate) mod up {
         range(slot) + 32
     }
 
-    /// Generation of the order whose results have no room left until the supervisor takes some.
+    /// `(generation, calls)`: the order whose results have no room left until the supervisor has taken those of so
+    /// many calls.
     pub(crate) const fn full(slot: usize) -> usize {
-        range(slot) + 36
+        range(slot) + 40
     }
 
     /// Start of the ring of printed lines.
@@ -165,7 +165,7 @@ mod tests {
         assert!(down::RING_TAKEN + 8 <= down::posted(0));
         assert!(down::field(0, down::FIELDS_MAX) <= down::posted(1));
         assert!(up::RING_WRITTEN + 8 <= up::range(0));
-        assert!(up::full(0) + 4 <= up::range(1));
+        assert!(up::full(0) + 8 <= up::range(1));
     }
 
     #[test]

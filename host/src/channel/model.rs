@@ -4,6 +4,7 @@ mod atomic {
     pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
 }
 
+#[allow(clippy::duplicate_mod, reason = "once with real atomics, once with the checker's")]
 #[path = "range_word.rs"]
 pub(super) mod range_word;
 

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use super::desk::failures_start;
 use super::ending::EndKind;
-use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, SLOTS, down, tagged, untag, up};
+use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, down, tagged, untag, up};
 use super::order::{Order, slot_of};
 use super::range_word::RangeWord;
 use super::ring::{self, Stream};
@@ -111,20 +111,11 @@ impl Post {
         self.up.word32(up::ended(slot_of(generation))).load(Ordering::Acquire) == generation
     }
 
-    /// Whether the last order of either slot has ended, for a caller that has posted just one.
-    pub(crate) fn has_any_ended(&self) -> bool {
-        let has_ended = |slot| {
-            // Relaxed: whoever sees it looks again with `has_ended`.
-            let posted = self.down.word32(down::posted(slot)).load(Ordering::Relaxed);
-            posted != 0 && self.up.word32(up::ended(slot)).load(Ordering::Relaxed) == posted
-        };
-        (0..SLOTS).all(has_ended) || has_ended(0) != has_ended(1)
-    }
-
-    /// Whether the worker waits for results to be taken before it can write more.
-    pub(crate) fn is_full(&self, generation: u32) -> bool {
+    /// Of how many calls the results have to be taken before the worker can write more, if it waits for that.
+    pub(crate) fn full_at(&self, generation: u32) -> Option<u32> {
         // SYNC done: what is finished is in place.
-        self.up.word32(up::full(slot_of(generation))).load(Ordering::Acquire) == generation
+        let word = self.up.word64(up::full(slot_of(generation))).load(Ordering::Acquire);
+        untag(word, generation)
     }
 
     /// How many calls of an order have ended, from its first on, as the worker says; at most `end`.
@@ -313,22 +304,7 @@ impl<'a> InputArea<'a> {
     /// When they do not fit.
     pub(crate) fn write_cells(&self, first: usize, cells: &[u64]) {
         assert!((first + cells.len()) * 8 <= SLOT_BYTES, "{} cells from {first} on do not fit", cells.len());
-        let at = self.start + first * 8;
-        let (bytes, _) = cells.as_chunks::<512>();
-        let mut at_chunk = at;
-        for chunk in bytes {
-            self.write_cell_chunk(at_chunk, chunk);
-            at_chunk += chunk.len() * 8;
-        }
-        self.write_cell_chunk(at_chunk, &cells[bytes.len() * 512..]);
-    }
-
-    fn write_cell_chunk(&self, at: usize, cells: &[u64]) {
-        let mut bytes = [0; 512 * 8];
-        for (bytes, cell) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
-            *bytes = cell.to_le_bytes();
-        }
-        self.region.write(at, &bytes[..cells.len() * 8]);
+        self.region.write_words(self.start + first * 8, cells);
     }
 
     /// Starts writing the inputs of exactly `count` calls, as blobs.

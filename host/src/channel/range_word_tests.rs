@@ -52,3 +52,14 @@ fn a_cut_stays_inside_the_ledger_whatever_the_worker_wrote() {
         }
     }
 }
+
+#[test]
+fn lowering_the_end_of_the_word_makes_no_call_disappear_from_a_cut() {
+    // What a thief gets ends where the word says; the caller takes everything up to its ledger's end with it.
+    let word = AtomicU64::new(Unpacked { generation: 7, next: 0, end: 5 }.to_word());
+    let cut = RangeWord::new(&word, 7).cut(0..10, half).expect("calls to cut");
+    assert_eq!(cut, 2..5);
+    let mut ledger = crate::schedule::ledger::Ledger::new(10);
+    ledger.cut(cut.start);
+    assert_eq!((ledger.outstanding(), cut.start..10), (0..2, 2..10));
+}

@@ -22,7 +22,7 @@ use super::quantity::{self, Workers};
 /// Python's multiprocessing for sandboxed functions: each worker process embeds wasmtime, has no rights but those
 /// granted here, and is replaced when it dies.
 #[derive(Debug, Parser)]
-#[command(name = "wasmpool", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "wasmpool", bin_name = "wasmpool", version, after_help = EXAMPLES, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -46,6 +46,12 @@ pub(crate) enum Verb {
     /// Calls a task once with the given arguments
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(OneCall),
+    /// Runs a WASI command, as if it were a program of its own
+    ///
+    /// What follows MODULE is the program's. Its standard streams and its exit code are the command's; it sees the
+    /// granted environment variables and no files.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArguments),
     /// Shows a module's tasks, types, imports and limits without running anything
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
@@ -78,6 +84,23 @@ pub(crate) struct OneCall {
     pub(crate) arguments: Vec<String>,
     #[command(flatten)]
     pub(crate) flags: Flags,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Let the program see an environment variable, by default with its value here
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = environment)]
+    pub(crate) env: Vec<EnvironmentFlag>,
+    /// Most memory of the program: 512KiB, 64MiB, 1GiB [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    pub(crate) max_memory: Option<u64>,
+    /// A .wasm or .wat file that exports _start
+    #[arg(value_name = "MODULE", value_parser = path_parser())]
+    pub(crate) module: PathBuf,
+    /// The program's arguments, as they stand
+    #[arg(value_name = "ARGUMENT", value_parser = unguarded, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
 }
 
 /// `inspect`.
@@ -203,6 +226,11 @@ Examples:
   wasmpool apply tasks.wasm add 1 -2
   wasmpool apply tasks.wasm add '{\"a\": 1, \"b\": -2}'
   wasmpool apply tasks.wasm greet Ada --env LANG --format records";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  wasmpool run app.wasm --flag-of-the-app file
+  wasmpool run --env LANG --max-memory 1GiB app.wasm < input.txt";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:

@@ -36,7 +36,7 @@ const LOOK_AHEAD_VALUES: u64 = 1 << 16;
 const STDIN_BYTES: usize = 1 << 18;
 
 /// How long the reader of stdout may take to accept what is left, once the job was cancelled.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Makes the calls, and says how the command ends.
 pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
@@ -165,16 +165,16 @@ impl Plan<'_> {
             pieces = Some(Vec::new());
         }
         self.module.submit(&job).map_err(unusable)?;
-        let shared = Production { module: self.module.clone(), job: Arc::clone(&job), blocks, taking };
+        let production = Production { module: self.module.clone(), job: Arc::clone(&job), blocks, taking };
         let input = match pieces {
             Some(_) if integers.is_some() => None,
-            Some(pieces) => Some(shared.from_pieces(pieces)),
-            None => Some(shared.from_stdin(self.calls, self.parameters)?),
+            Some(pieces) => Some(production.read_pieces(pieces)),
+            None => Some(production.read_stdin(self.calls, self.parameters)?),
         };
         wait(&job, self.calls.deadline, &ending);
         let error = self.module.conclude(&job);
         job.detach();
-        finish(&job, error, delivery, input, &ending)
+        finish(&job, error, &delivery, input, &ending)
     }
 
     /// The inputs on the command line, all read before anything runs; none when they come from stdin.
@@ -219,11 +219,20 @@ fn cancel_on_interrupt(job: &Arc<Job>, ending: &Arc<Ending>) -> Result<(), Refus
         if let Some(job) = job.upgrade() {
             job.cancel(None);
         }
-        // A reader that takes nothing must not keep the command alive.
-        std::thread::sleep(INTERRUPT_GRACE);
-        std::process::exit(Exit::Interrupted.code().into());
+        end_soon(Exit::Interrupted);
     });
     handled.context("signals cannot be handled").map_err(|error| Refusal::new(Exit::Other, error))
+}
+
+/// Ends the process after a grace, whatever it waits for: a reader of stdout that takes nothing must not keep a
+/// command alive whose time is over.
+fn end_soon(exit: Exit) {
+    let end = move || {
+        std::thread::sleep(GRACE);
+        std::process::exit(exit.code().into());
+    };
+    // Without a thread there is no grace, and the command may wait for its reader.
+    let _ = std::thread::Builder::new().name("wasmpool-grace".into()).spawn(end);
 }
 
 /// What a producing thread needs.
@@ -238,7 +247,7 @@ struct Production {
 type InputEnd = mpsc::Receiver<Result<(), InputError>>;
 
 impl Production {
-    fn from_pieces(self, pieces: Vec<Piece>) -> InputEnd {
+    fn read_pieces(self, pieces: Vec<Piece>) -> InputEnd {
         let (done, end) = mpsc::channel();
         let produce = move || {
             let mut pieces = pieces.into_iter().map(Ok);
@@ -251,7 +260,7 @@ impl Production {
     }
 
     /// Reads stdin on a thread of its own: the job may end while a read waits for input that never comes.
-    fn from_stdin(self, calls: &Calls, parameters: Parameters<'_>) -> Result<InputEnd, Refusal> {
+    fn read_stdin(self, calls: &Calls, parameters: Parameters<'_>) -> Result<InputEnd, Refusal> {
         let Inputs::Stdin(binding) = calls.inputs else { unreachable!("asked for stdin only") };
         let text: Text = calls.text;
         let task = parameters.task.to_owned();
@@ -280,6 +289,7 @@ fn wait(job: &Arc<Job>, deadline: Option<Duration>, ending: &Ending) {
     if !job.wait(rest) {
         ending.has_passed_deadline.store(true, Ordering::SeqCst);
         job.cancel(None);
+        end_soon(Exit::Deadline);
     }
 }
 
@@ -287,13 +297,11 @@ fn wait(job: &Arc<Job>, deadline: Option<Duration>, ending: &Ending) {
 fn finish(
     job: &Job,
     error: Option<Error>,
-    delivery: Arc<Delivery>,
+    delivery: &Delivery,
     input: Option<InputEnd>,
     ending: &Ending,
 ) -> Result<Exit, Refusal> {
-    let stream = Arc::into_inner(delivery).expect("the job has let go of its sink").into_stream();
-    let written = stream.finish();
-    let input = input.and_then(|end| end.try_recv().ok());
+    let written = delivery.close().map_or(Ok(0), ResultStream::finish);
     if ending.was_interrupted.load(Ordering::SeqCst) {
         return Ok(Exit::Interrupted);
     }
@@ -314,7 +322,8 @@ fn finish(
     if let Some(error) = error {
         return Err(unusable(error));
     }
-    if let Some(Err(error)) = input {
+    // Every call has ended, so no more inputs will come, and their reader is about to say how they ended.
+    if let Some(Ok(Err(error))) = input.map(|end| end.recv_timeout(GRACE)) {
         return Err(refused(error));
     }
     Ok(if job.failures() > 0 { Exit::CallsFailed } else { Exit::Success })

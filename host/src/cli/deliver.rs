@@ -2,14 +2,14 @@
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::cells::write_cells;
 use super::output::{Call, Ended, Format, ResultStream, failure_line};
 use super::{json, say};
 use crate::pool::sink::{Form, Results, Sink};
-use crate::pool::{Failure, FailureKind};
+use crate::pool::{Failure, FailureKind, ending};
 use crate::sandbox::driver::Number;
 
 /// Bytes of results that may wait for a slow reader; beyond them no further calls are started.
@@ -20,7 +20,9 @@ const CALLS_AT_ONCE: usize = 1 << 12;
 
 /// Writes results and failures, each call's in its place.
 pub(super) struct Delivery {
-    stream: OnceLock<ResultStream>,
+    /// Open from before the job is announced until its output is ended. A feeder may come with results afterwards when
+    /// the job was ended before its time; they are dropped.
+    stream: RwLock<Option<ResultStream>>,
     format: Format,
     /// What result cells mean, for tasks of numbers.
     numbers: Option<Vec<Number>>,
@@ -28,22 +30,28 @@ pub(super) struct Delivery {
 
 impl Delivery {
     pub(super) fn new(format: Format, numbers: Option<Vec<Number>>) -> Self {
-        Self { stream: OnceLock::new(), format, numbers }
+        Self { stream: RwLock::new(None), format, numbers }
     }
 
     /// Opens stdout, which needs to know the job that needs this sink.
     pub(super) fn open(&self, stream: ResultStream) {
-        assert!(self.stream.set(stream).is_ok(), "stdout is opened once");
-    }
-
-    /// The stream of results, once it is open.
-    pub(super) fn stream(&self) -> &ResultStream {
-        self.stream.get().expect("stdout is opened before the job is announced")
+        *self.stream.write().unwrap_or_else(PoisonError::into_inner) = Some(stream);
     }
 
     /// Ends the output: gives the stream to be finished.
-    pub(super) fn into_stream(self) -> ResultStream {
-        self.stream.into_inner().expect("stdout is opened before the job is announced")
+    pub(super) fn close(&self) -> Option<ResultStream> {
+        self.stream.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn stream(&self) -> RwLockReadGuard<'_, Option<ResultStream>> {
+        self.stream.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts what the calls from `first` on print.
+    fn put_text(&self, first: u64, count: u64, text: Vec<u8>) {
+        if let Some(stream) = &*self.stream() {
+            stream.put(first, count, text);
+        }
     }
 
     fn cells(
@@ -66,7 +74,7 @@ impl Delivery {
                 write_cells(cells, self.numbers.as_deref().unwrap_or_default(), &mut json);
                 self.write(first + (done + call) as u64, results, 0, &json, &mut text);
             }
-            self.stream().put(first + done as u64, count as u64, text);
+            self.put_text(first + done as u64, count as u64, text);
             done += count;
         }
     }
@@ -102,7 +110,7 @@ impl Delivery {
 
     /// Puts a run of calls that returned.
     fn put(&self, calls: Range<u64>, text: &mut Vec<u8>) {
-        self.stream().put(calls.start, calls.end - calls.start, std::mem::take(text));
+        self.put_text(calls.start, calls.end - calls.start, std::mem::take(text));
     }
 }
 
@@ -175,11 +183,11 @@ impl Sink for Delivery {
         let ended = Ended::Failed { kind: failure.kind().name(), message: failure.message() };
         let mut text = Vec::new();
         self.format.write(&call, &ended, &mut text);
-        self.stream().put(failure.index(), 1, text);
+        self.put_text(failure.index(), 1, text);
     }
 
     fn delivered(&self) -> u64 {
-        match self.stream.get() {
+        match &*self.stream() {
             Some(stream) if stream.held_bytes() > HELD_BYTES_MAX => 0,
             Some(stream) => stream.written(),
             None => 0,
@@ -187,13 +195,13 @@ impl Sink for Delivery {
     }
 
     fn is_in_vain(&self) -> bool {
-        self.stream.get().is_some_and(ResultStream::is_dead)
+        self.stream().as_ref().is_some_and(ResultStream::is_dead)
     }
 }
 
 /// What stderr says about a failed call.
 pub(super) fn line_of(failure: &Failure) -> String {
-    let mut line = failure_line(failure.index(), None, failure.kind().name(), failure.message());
+    let mut line = failure_line(failure.index(), None, &ending(failure.kind(), failure.message()));
     for frame in failure.backtrace().lines() {
         line.push_str("\n  ");
         line.push_str(&crate::printable::printable(frame, FRAME_CHARACTERS_MAX).to_string());

@@ -7,11 +7,11 @@
 //! ```
 //!
 //! This floor owns everything that a person sees: spelling, help, messages, formats, exit codes. It decides nothing
-//! about scheduling and trusts nothing that a module says: every text of a module goes through [`printable`] before
+//! about scheduling and trusts nothing that a module says: every text of a module goes through `printable` before
 //! a terminal sees it.
 //!
 //! Values are JSON from end to end and are never converted on the way, so that integers of any size survive; only
-//! numeric tasks leave JSON, in [`cells`].
+//! numeric tasks leave JSON, in `cells`.
 
 mod args;
 mod build;
@@ -28,12 +28,14 @@ mod output;
 mod produce;
 mod quantity;
 mod request;
+mod run;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use self::exit::Exit;
 use self::request::Request;
+use crate::printable::printable;
 
 /// Why the command ends without having done its work: how to exit, and a message with what lies below it.
 struct Refusal {
@@ -47,6 +49,9 @@ impl Refusal {
     }
 }
 
+/// Most characters of an error message: room for a list of tasks.
+const MESSAGE_CHARACTERS_MAX: usize = 8000;
+
 /// Does what the command line asks for, and says on stderr why if it cannot.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -57,13 +62,16 @@ pub fn main() -> ExitCode {
     let done = Request::new(arguments, |name| std::env::var(name).ok())
         .map_err(|message| Refusal::new(Exit::Usage, anyhow::Error::msg(message)))
         .and_then(|request| match request {
-            Request::Calls(calls) => calls::run(&calls),
-            Request::Inspect(inspect) => describe::run(&inspect),
+            Request::Calls(calls) => calls::run(&calls).map(Exit::code),
+            Request::Run(run) => run::run(run),
+            Request::Inspect(inspect) => describe::run(&inspect).map(Exit::code),
         });
     match done {
-        Ok(exit) => exit.into(),
+        Ok(code) => code.into(),
         Err(refusal) => {
-            say(&format!("wasmpool: {:#}", refusal.error));
+            // Names that a module chose may stand in it.
+            let text = format!("{:#}", refusal.error);
+            say(&format!("wasmpool: {}", printable(&text, MESSAGE_CHARACTERS_MAX)));
             refusal.exit.into()
         }
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, Verb};
+use super::args::{
+    Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, RunArguments, Verb,
+};
 use super::inputs::{Binding, Text};
 use super::output::{Order, Shape, Strings};
 use super::quantity::Workers;
@@ -13,6 +15,8 @@ use super::quantity::Workers;
 pub(crate) enum Request {
     /// Make calls.
     Calls(Calls),
+    /// Run a program.
+    Run(RunArguments),
     /// Describe a module.
     Inspect(InspectArguments),
 }
@@ -79,6 +83,7 @@ impl Request {
         };
         let (target, inputs, flags) = match arguments.verb {
             Verb::Inspect(inspect) => return Ok(Self::Inspect(inspect)),
+            Verb::Run(run) => return Ok(Self::Run(run)),
             Verb::Map(map) => each(Binding::One, map),
             Verb::Starmap(starmap) => each(Binding::Many, starmap),
             Verb::Apply(OneCall { target, arguments, flags }) => (target, Inputs::OneCall(arguments), flags),
@@ -118,7 +123,12 @@ fn check_agreement(flags: &Flags, inputs: &Inputs) -> Result<(), String> {
     Ok(())
 }
 
-fn granted(
+/// Gives granted variables their values; `variable` looks one of this process's up.
+///
+/// # Errors
+///
+/// When a variable that was granted with the value it has here has none.
+pub(super) fn granted(
     flags: Vec<EnvironmentFlag>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<(String, String)>, String> {
@@ -143,7 +153,7 @@ mod tests {
         let variable = |name: &str| (name == "HOME").then(|| "/home/ada".to_owned());
         match Request::new(arguments, variable)? {
             Request::Calls(calls) => Ok(calls),
-            Request::Inspect(inspect) => panic!("{inspect:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

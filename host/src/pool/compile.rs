@@ -75,7 +75,10 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
     };
     let (control, theirs) = Control::pair().map_err(|error| set_up(error.into()))?;
     let (died, death) = std::sync::mpsc::channel();
-    let on_death = Box::new(move |exit| drop(died.send(exit)));
+    let on_death = Box::new(move |exit| {
+        // A caller that has its answer does not wait for the end.
+        let _ = died.send(exit);
+    });
     let child = nursery::spawn(Role::Compiler, theirs, on_death).map_err(|error| set_up(error.into()))?;
     let spoken = talk(&control, wasm);
     let (says, images) = spoken.map_err(|error| match error {

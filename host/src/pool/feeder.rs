@@ -5,8 +5,9 @@
 //! the worker's bell while the worker works, or sleep in the lobby while there is nothing to do.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
@@ -14,7 +15,7 @@ use super::compile::{START_TIME_MAX, greet};
 use super::module::ModuleState;
 use super::seat::Service;
 use super::shared::{Blank, SeatState, Shared, Tenure};
-use crate::channel::control::{Control, WorkerSays};
+use crate::channel::control::{Control, Load, WorkerSays};
 use crate::channel::post::Post;
 use crate::process::child::{Child, Exit};
 use crate::process::nursery;
@@ -33,6 +34,9 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(5);
 
 /// Longest such pause.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// How long closing waits for a killed worker to be gone.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Starts that may fail in a row before the pool says that it cannot start workers.
 const FAILED_STARTS_MAX: u32 = 3;
@@ -69,18 +73,36 @@ impl Feeder {
 
     /// Feeds until the pool closes.
     pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
         loop {
-            // Announced before the look, so that what comes up during the look ends the sleep.
-            let announced = shared.lobby.bell().announce();
-            match self.step() {
+            match self.guarded_step() {
                 Step::Again => {}
-                Step::Idle(limit) => shared.lobby.bell().sleep(announced, limit),
+                Step::Idle(_) => {
+                    // Only those who will sleep announce it, and then look once more.
+                    let shared = Arc::clone(&self.shared);
+                    let announced = shared.lobby.bell().announce();
+                    if let Step::Idle(limit) = self.guarded_step() {
+                        shared.lobby.bell().sleep(announced, limit);
+                    }
+                }
                 Step::Busy(post, limit) => self.sleep_on_worker(&post, limit),
                 Step::BackOff(pause) => std::thread::sleep(pause),
                 Step::End => return self.end(),
             }
         }
+    }
+
+    /// A step; one that panics costs the calls that are with the worker, and the worker, but not this thread.
+    fn guarded_step(&mut self) -> Step {
+        let step = catch_unwind(AssertUnwindSafe(|| self.step()));
+        step.unwrap_or_else(|_| {
+            let mut state = self.state();
+            if let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) {
+                service.module.workers.fetch_sub(1, Ordering::Relaxed);
+                service.abandon();
+            }
+            self.shared.seats[self.number].set_process(None);
+            Step::Again
+        })
     }
 
     fn sleep_on_worker(&self, post: &Post, limit: Duration) {
@@ -89,16 +111,34 @@ impl Feeder {
             Tenure::Serving(service) => service.has_news(),
             _ => true,
         };
-        if !has_news && !self.shared.is_closing() {
-            post.feeder_bell().sleep(announced, limit);
+        if has_news || self.shared.is_closing() {
+            return;
+        }
+        post.feeder_bell().sleep(announced, limit);
+        let has_rest = matches!(&self.state().tenure, Tenure::Serving(service) if service.rest() > 0);
+        if has_rest {
+            // Nothing is lost when nobody sleeps; otherwise somebody may have slept past calls to split.
+            self.shared.lobby.bell().ring();
         }
     }
 
     fn end(self) {
         // What still lies in the deque belongs to jobs that were cancelled; dropping it settles nothing.
         let mut state = self.state();
-        if let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) {
-            service.abandon();
+        let child = match std::mem::replace(&mut state.tenure, Tenure::Vacant) {
+            Tenure::Serving(service) => {
+                let child = Arc::clone(&service.child);
+                service.abandon();
+                Some(child)
+            }
+            Tenure::Blank(blank) => Some(blank.child),
+            Tenure::Vacant => None,
+        };
+        self.shared.seats[self.number].set_process(None);
+        drop(state);
+        if let Some(child) = child {
+            child.kill();
+            child.wait(CLOSE_TIME_MAX);
         }
     }
 
@@ -132,6 +172,9 @@ impl Feeder {
                 let outlook = Outlook::of(service);
                 drop(state);
                 shared.requeue(tended.retries);
+                if tended.opens_window {
+                    shared.lobby.bell().ring();
+                }
                 self.feed(outlook)
             }
         }
@@ -155,22 +198,27 @@ impl Feeder {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
-        let (post, regions) = Post::create().map_err(|error| describe(&error))?;
         let (control, theirs) = Control::pair().map_err(|error| describe(&error))?;
-        let post = Arc::new(post);
-        let (bell, lobby) = (Arc::clone(&post), Arc::clone(&self.shared.lobby));
+        let bell = Arc::new(OnceLock::<Arc<Post>>::new());
+        let (worker_bell, lobby) = (Arc::clone(&bell), Arc::clone(&self.shared.lobby));
         let on_death = Box::new(move |_| {
-            bell.feeder_bell().ring_always();
+            if let Some(post) = worker_bell.get() {
+                post.feeder_bell().ring_always();
+            }
             lobby.bell().ring_always();
         });
         let child = nursery::spawn(Role::Worker, theirs, on_death).map_err(|error| describe(&error))?;
         let child = Arc::new(child);
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
+        if self.shared.is_closing() {
+            // Whoever closes may have looked before the process was there.
+            child.kill();
+        }
         greet(&control).map_err(|error| {
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;
-        Ok(Blank { child, control, post, regions })
+        Ok(Blank { child, control, bell })
     }
 
     fn start_failed(&mut self, story: String) -> Step {
@@ -187,16 +235,18 @@ impl Feeder {
         let Tenure::Blank(blank) = std::mem::replace(&mut state.tenure, Tenure::Vacant) else {
             return Step::Again;
         };
-        // Relaxed: a count that schedules, nothing more.
-        module.workers.fetch_add(1, Ordering::Relaxed);
+        let record = module.record();
+        // Relaxed: an order of seatings, nothing more.
+        module.note_seated(self.shared.seatings.fetch_add(1, Ordering::Relaxed) + 1);
         match load(&blank, &module) {
-            Ok(()) => {
-                let Blank { child, control, post, .. } = blank;
-                let service = Service::new(child, control, post, module);
+            Ok(post) => {
+                let Blank { child, control, .. } = blank;
+                let service = Service::new(child, control, post, module, record);
                 state.tenure = Tenure::Serving(Box::new(service));
                 Step::Again
             }
             Err(problem) => {
+                // Relaxed: a count that schedules, nothing more.
                 module.workers.fetch_sub(1, Ordering::Relaxed);
                 self.shared.seats[self.number].set_process(None);
                 drop(blank);
@@ -204,27 +254,36 @@ impl Feeder {
                     return Step::End;
                 }
                 match problem {
+                    LoadProblem::SetUp(story) => self.start_failed(story),
                     LoadProblem::Refused(story) => {
-                        module.note_unusable(story);
+                        module.note_unusable(&story);
                         Step::Again
                     }
-                    LoadProblem::Broke(story) => Step::BackOff(back_off(module.note_crash(story))),
+                    LoadProblem::Broke(story) => Step::BackOff(back_off(module.note_crash(record, &story))),
                 }
             }
         }
     }
 
     /// The module for a worker that has none: the one that needs it most, else the newest, so that it is warm.
+    ///
+    /// The module counts this worker from now on.
     fn choose_module(&mut self) -> Option<Arc<ModuleState>> {
         if let Some(next) = self.next.take() {
-            return Some(next);
+            if !next.is_quarantined() {
+                return Some(next);
+            }
+            next.workers.fetch_sub(1, Ordering::Relaxed);
         }
         let mut modules = self.shared.modules();
-        modules.retain(|module| module.quarantine().is_none());
-        match affinity::change(None, &demands(&modules)) {
-            Some(index) => Some(modules.swap_remove(index)),
-            None => modules.pop(),
-        }
+        modules.retain(|module| !module.is_quarantined());
+        let module = match affinity::change(None, &demands(&modules)) {
+            Some(index) => modules.swap_remove(index),
+            None => modules.pop()?,
+        };
+        // Relaxed: a count that schedules, nothing more.
+        module.workers.fetch_add(1, Ordering::Relaxed);
+        Some(module)
     }
 
     fn vacate(&self, state: &mut SeatState) {
@@ -241,8 +300,8 @@ impl Feeder {
         let module = Arc::clone(&service.module);
         module.workers.fetch_sub(1, Ordering::Relaxed);
         let remains = service.bury(exit, self.number, &*self.shared.on_line);
-        let crashes = if remains.is_crash { module.note_crash(remains.story) } else { 0 };
         self.shared.requeue(remains.chunks);
+        let crashes = remains.crash.map_or(0, |before| module.note_crash(before, &remains.story));
         // The first death may be anybody's doing; only those that follow without success are suspicious.
         if crashes > 1 { Step::BackOff(back_off(crashes - 1)) } else { Step::Again }
     }
@@ -272,12 +331,15 @@ impl Feeder {
     /// The module that this worker should make room for, if any.
     fn change_of_module(&self, outlook: &Outlook) -> Option<Arc<ModuleState>> {
         let mut others = self.shared.modules();
-        others.retain(|module| !Arc::ptr_eq(module, &outlook.module));
+        if outlook.is_worn_out {
+            return Some(Arc::clone(&outlook.module));
+        }
+        others.retain(|module| !Arc::ptr_eq(module, &outlook.module) && !module.is_quarantined());
         if others.is_empty() {
             return None;
         }
         let mut own = demand(&outlook.module);
-        own.has_work |= !outlook.is_idle;
+        own.backlog += u64::from(!outlook.is_idle);
         let index = affinity::change(Some((own, outlook.served)), &demands(&others))?;
         Some(others.swap_remove(index))
     }
@@ -294,6 +356,8 @@ impl Feeder {
         }
         self.vacate(&mut state);
         drop(state);
+        // Counted at once, so that not every idle worker follows. Relaxed: a count that schedules, nothing more.
+        target.workers.fetch_add(1, Ordering::Relaxed);
         self.next = Some(target);
     }
 
@@ -306,9 +370,9 @@ impl Feeder {
             Tenure::Serving(service)
                 if !is_lent && service.has_room() && Arc::ptr_eq(&service.module, &module) =>
             {
-                let is_divisible = chunk.calls().end - chunk.calls().start > 1;
-                let (_, rest) = service.post(chunk, false);
-                if rest.is_none() && !is_divisible {
+                let is_divisible = chunk.calls().end - chunk.calls().start > 1 || !service.is_idle();
+                let rest = service.post(chunk, false).rest;
+                if rest.is_none() && !is_divisible && self.deques.is_empty() {
                     return;
                 }
                 rest
@@ -412,6 +476,7 @@ struct Outlook {
     served: Duration,
     post: Arc<Post>,
     interval: Duration,
+    is_worn_out: bool,
 }
 
 impl Outlook {
@@ -423,13 +488,18 @@ impl Outlook {
             served: Instant::now() - service.since,
             post: Arc::clone(&service.post),
             interval: service.interval().min(TENURE),
+            is_worn_out: service.is_worn_out(),
         }
     }
 }
 
 fn demand(module: &ModuleState) -> Demand {
     // Relaxed: a count that schedules, nothing more.
-    Demand { has_work: module.has_work(), workers: module.workers.load(Ordering::Relaxed) }
+    Demand {
+        backlog: module.backlog(),
+        workers: module.workers.load(Ordering::Relaxed),
+        last_seated: module.last_seated(),
+    }
 }
 
 fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {
@@ -437,23 +507,32 @@ fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {
 }
 
 enum LoadProblem {
+    /// The system does not give what a worker needs.
+    SetUp(String),
     /// The worker says why it cannot serve the module.
     Refused(String),
     /// The worker broke over it.
     Broke(String),
 }
 
-fn load(blank: &Blank, module: &ModuleState) -> Result<(), LoadProblem> {
-    let [down, up] = &blank.regions;
+/// Makes a worker's regions and tells it its module.
+fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
+    let set_up =
+        |error: std::io::Error| LoadProblem::SetUp(format!("no shared memory for a worker: {error}"));
+    let (post, [down, up]) = Post::create().map_err(set_up)?;
+    let post = Arc::new(post);
+    // Set once per worker; its death rings this bell from now on.
+    let _ = blank.bell.set(Arc::clone(&post));
+    let artifact = &module.artifact;
     let descriptors =
-        [module.artifact.module.as_fd(), module.artifact.drivers.as_fd(), down.as_fd(), up.as_fd()];
+        [artifact.module.as_fd(), artifact.drivers.as_fd(), down.as_fd(), up.as_fd(), module.load.as_fd()];
     let ended = |child: &Child, what: &dyn std::fmt::Display| {
         let end = child.death().map_or_else(|| what.to_string(), |exit| exit.to_string());
         LoadProblem::Broke(format!("{end} while it loaded the module"))
     };
-    blank.control.send(&module.load, &descriptors).map_err(|error| ended(&blank.child, &error))?;
+    blank.control.send(&Load, &descriptors).map_err(|error| ended(&blank.child, &error))?;
     match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
-        Ok(WorkerSays::Ready) => Ok(()),
+        Ok(WorkerSays::Ready) => Ok(post),
         Ok(WorkerSays::Refused(reason)) => Err(LoadProblem::Refused(reason)),
         Ok(WorkerSays::Panicked(message)) => {
             Err(LoadProblem::Broke(format!("panicked while it loaded the module: {message}")))

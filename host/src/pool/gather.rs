@@ -6,6 +6,7 @@
 
 use std::any::TypeId;
 use std::cell::UnsafeCell;
+use std::collections::TryReserveError;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -52,13 +53,14 @@ struct Part<R> {
 unsafe impl<R: Send> Sync for Part<R> {}
 
 impl<R> Part<R> {
-    fn new(first: usize, results: usize) -> Self {
-        let mut room = Vec::with_capacity(results);
+    fn new(first: usize, results: usize) -> Result<Self, TryReserveError> {
+        let mut room = Vec::new();
+        room.try_reserve_exact(results)?;
         // SAFETY: the elements are `MaybeUninit`, which need no initialising, and the capacity was just reserved.
         unsafe { room.set_len(results) };
         let part = Self { first, room };
         part.prefer_huge_pages();
-        part
+        Ok(part)
     }
 
     fn end(&self) -> usize {
@@ -87,7 +89,11 @@ impl<R> Part<R> {
 
 impl<R> Gather<R> {
     /// Makes room for `expected` results; more is made as they are announced.
-    pub(crate) fn new(expected: usize, numbers: Option<Vec<Number>>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for so many.
+    pub(crate) fn new(expected: usize, numbers: Option<Vec<Number>>) -> Result<Self, TryReserveError> {
         let gather = Self {
             parts: RwLock::new(Vec::new()),
             written: Mutex::default(),
@@ -95,20 +101,25 @@ impl<R> Gather<R> {
             numbers,
         };
         if expected > 0 {
-            gather.reserve(expected);
+            gather.reserve(expected)?;
         }
-        gather
+        Ok(gather)
     }
 
     /// Makes room for results below `total`. Call it before the calls are announced.
-    pub(crate) fn reserve(&self, total: usize) {
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for so many.
+    pub(crate) fn reserve(&self, total: usize) -> Result<(), TryReserveError> {
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
         let end = parts.last().map_or(0, Part::end);
         if total > end {
             // Doubling keeps the parts few.
             let results = if end == 0 { total } else { (total - end).max(end).max(PART_RESULTS_MIN) };
-            parts.push(Part::new(end, results));
+            parts.push(Part::new(end, results)?);
         }
+        Ok(())
     }
 
     fn note_written(&self, results: Range<u64>) {
@@ -117,21 +128,19 @@ impl<R> Gather<R> {
         }
     }
 
+    /// Takes the parts out; what was written to them is nobody's to drop any more.
+    fn into_parts(mut self) -> Vec<Part<R>> {
+        *self.written.get_mut().unwrap_or_else(PoisonError::into_inner) = Spans::default();
+        std::mem::take(self.parts.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// All results, in order.
     ///
     /// # Safety
     ///
     /// All results below `total` have been written, and nobody writes any more.
     pub(crate) unsafe fn finish(self, total: usize) -> Vec<R> {
-        let mut whole = ManuallyDrop::new(self);
-        let parts = whole.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut parts = std::mem::take(parts);
-        // SAFETY: `whole` is never dropped as such, and neither field is touched again.
-        unsafe { std::ptr::drop_in_place(&raw mut whole.written) };
-        // SAFETY: as above.
-        unsafe { std::ptr::drop_in_place(&raw mut whole.failures) };
-        // SAFETY: as above.
-        unsafe { std::ptr::drop_in_place(&raw mut whole.numbers) };
+        let mut parts = self.into_parts();
         if parts.len() == 1 {
             let part = parts.remove(0);
             // SAFETY: the caller promises that the first `total` results are there.
@@ -152,13 +161,11 @@ impl<R> Gather<R> {
     ///
     /// All calls below `total` have returned or failed, and nobody writes any more.
     pub(crate) unsafe fn finish_outcomes(self, total: usize) -> Vec<Result<R, Failure>> {
-        let mut this = ManuallyDrop::new(self);
-        let failures = std::mem::take(this.failures.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let failures = std::mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner));
         let mut failures: std::collections::HashMap<u64, Failure> =
             failures.into_iter().map(|failure| (failure.index(), failure)).collect();
         let mut outcomes = Vec::with_capacity(total);
-        let parts = this.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for part in std::mem::take(parts) {
+        for part in self.into_parts() {
             for index in part.first..part.end().min(total) {
                 outcomes.push(match failures.remove(&(index as u64)) {
                     Some(failure) => Err(failure),
@@ -192,8 +199,7 @@ impl<R> Drop for Gather<R> {
             for index in span {
                 let index = index as usize;
                 if let Some(part) = parts.iter().find(|part| (part.first..part.end()).contains(&index)) {
-                    // SAFETY: the span says that it was written, and `finish`, which takes results out, ends in a
-                    // `ManuallyDrop`.
+                    // SAFETY: the span says that it was written, and whoever takes results out clears the spans first.
                     unsafe { part.place(index).cast::<R>().drop_in_place() };
                 }
             }
@@ -353,8 +359,8 @@ mod tests {
 
     #[test]
     fn results_land_in_their_places_in_any_order_and_across_parts() {
-        let gather = Gather::<i64>::new(3, Some(vec![Number::I64]));
-        gather.reserve(5000);
+        let gather = Gather::<i64>::new(3, Some(vec![Number::I64])).expect("room");
+        gather.reserve(5000).expect("room");
         let cells: Vec<i64> = (0..5000).map(|cell| cell * cell).collect();
         put(&gather, 4000, &cells[4000..]);
         put(&gather, 0, &cells[..2]);
@@ -365,7 +371,7 @@ mod tests {
 
     #[test]
     fn results_are_decoded_where_the_type_is_another() {
-        let gather = Gather::<Option<i64>>::new(2, Some(vec![Number::I64]));
+        let gather = Gather::<Option<i64>>::new(2, Some(vec![Number::I64])).expect("room");
         put(&gather, 0, &[7, -7]);
         // SAFETY: both results were put just now.
         assert_eq!(unsafe { gather.finish(2) }, [Some(7), Some(-7)]);
@@ -373,7 +379,7 @@ mod tests {
 
     #[test]
     fn unreadable_results_are_failures() {
-        let gather = Gather::<String>::new(2, Some(vec![Number::I64]));
+        let gather = Gather::<String>::new(2, Some(vec![Number::I64])).expect("room");
         assert_eq!(put(&gather, 0, &[7, 8]), 2);
     }
 
@@ -395,7 +401,7 @@ mod tests {
                 ALIVE.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        let gather = Gather::<Counted>::new(10, Some(vec![Number::I64]));
+        let gather = Gather::<Counted>::new(10, Some(vec![Number::I64])).expect("room");
         put(&gather, 2, &[1, 2, 3]);
         assert_eq!(ALIVE.load(Ordering::Relaxed), 3);
         drop(gather);
@@ -404,7 +410,7 @@ mod tests {
 
     #[test]
     fn outcomes_keep_failures_in_their_places() {
-        let gather = Gather::<i64>::new(3, Some(vec![Number::I64]));
+        let gather = Gather::<i64>::new(3, Some(vec![Number::I64])).expect("room");
         put(&gather, 0, &[1]);
         put(&gather, 2, &[3]);
         gather.failed(&Failure::new(1, FailureKind::Trapped, "boom"));

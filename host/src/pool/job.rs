@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -100,8 +101,8 @@ struct State {
     /// Lowest call that failed for good, in a job that stops for that.
     failure: Option<Failure>,
     failures: u64,
-    /// Attempts already made of calls that were tried before.
-    attempts: HashMap<u64, u32>,
+    /// Attempts already made of calls that were tried before and are not settled.
+    attempts: BTreeMap<u64, u32>,
     /// Calls whose inputs could not be encoded.
     refused: BTreeMap<u64, Failure>,
     pace: Pace,
@@ -140,7 +141,7 @@ impl Job {
             settled: Spans::default(),
             failure: None,
             failures: 0,
-            attempts: HashMap::new(),
+            attempts: BTreeMap::new(),
             refused: BTreeMap::new(),
             pace: Pace::default(),
             cancelled: false,
@@ -178,15 +179,20 @@ impl Job {
 
     /// Takes the next calls for one of `workers` workers, about a chunk's worth.
     pub(crate) fn cut(self: &Arc<Self>, workers: usize) -> Option<Chunk> {
-        self.pass_refused();
-        let mut state = self.state();
-        let mut rest = self.available(&state);
-        if let Some((refused, _)) = state.refused.first_key_value() {
-            rest = rest.min(refused - state.cursor);
-        }
-        if rest == 0 {
-            return None;
-        }
+        let (mut state, rest) = loop {
+            self.pass_refused();
+            let state = self.state();
+            let available = self.available(&state);
+            if available == 0 {
+                return None;
+            }
+            let refused = state.refused.first_key_value().map_or(u64::MAX, |(refused, _)| *refused);
+            // Another feeder may have cut up to a refused call meanwhile; then it has to be passed first.
+            if refused > state.cursor {
+                let rest = available.min(refused - state.cursor);
+                break (state, rest);
+            }
+        };
         // Two chunks at once where there are many: a feeder keeps the second within reach of its siblings.
         let calls = state.cursor..state.cursor + (2 * state.pace.chunk(rest, workers)).min(rest);
         state.cursor = calls.end;
@@ -210,9 +216,9 @@ impl Job {
         }
     }
 
-    /// Whether there are calls to be handed out.
-    pub(crate) fn has_work(&self) -> bool {
-        self.available(&self.state()) > 0
+    /// How many calls can be handed out now.
+    pub(crate) fn backlog(&self) -> u64 {
+        self.available(&self.state())
     }
 
     fn available(&self, state: &State) -> u64 {
@@ -236,15 +242,16 @@ impl Job {
         self.state().pace.learn(calls, busy_ns);
     }
 
+    /// First call whose outcome nobody wants: 0 when the job is over.
+    pub(crate) fn goal(&self) -> u64 {
+        let state = self.state();
+        if state.is_over() { 0 } else { state.goal() }
+    }
+
     /// Whether anybody still wants the outcome of a call.
     pub(crate) fn wants(&self, call: u64) -> bool {
         let state = self.state();
         !state.is_over() && call < state.goal()
-    }
-
-    /// Whether everything that matters is settled.
-    pub(crate) fn is_over(&self) -> bool {
-        self.state().is_over()
     }
 
     fn sink(&self) -> Option<Arc<dyn Sink>> {
@@ -260,11 +267,7 @@ impl Job {
     /// Attempts made so far of those among `calls` that were tried before.
     fn earlier_attempts(&self, calls: &Range<u64>) -> HashMap<u64, u32> {
         let state = self.state();
-        if state.attempts.is_empty() {
-            return HashMap::new();
-        }
-        let of_these = state.attempts.iter().filter(|(call, _)| calls.contains(call));
-        of_these.map(|(call, attempts)| (*call, attempts + 1)).collect()
+        state.attempts.range(calls.clone()).map(|(call, attempts)| (*call, attempts + 1)).collect()
     }
 
     /// Takes the results of consecutive calls that returned.
@@ -274,7 +277,7 @@ impl Job {
         let results = Results { count, form, worker, attempts: &attempts };
         // Let go of before the calls are settled: then whoever waits for the job has the sink to itself.
         let unreadable = match self.sink() {
-            Some(sink) => sink.returned(first, results).err().unwrap_or_default(),
+            Some(sink) => deliver(&*sink, first, results),
             None => Vec::new(),
         };
         for failure in unreadable {
@@ -331,10 +334,20 @@ impl Job {
             let mut state = self.state();
             let is_new = state.settled.insert(calls.clone());
             debug_assert!(is_new, "calls {calls:?} were settled before");
+            if !state.attempts.is_empty() {
+                let behind = state.attempts.split_off(&calls.end);
+                state.attempts.split_off(&calls.start);
+                state.attempts.extend(behind);
+            }
             self.changed.notify_all();
             state.settled.low_water()
         };
         self.source.release(low_water);
+    }
+
+    /// Whether settling a call may allow others to be started.
+    pub(crate) fn is_windowed(&self) -> bool {
+        self.work.look_ahead != u64::MAX
     }
 
     /// Notes that a call's input cannot be handed over. Call it before the call is announced.
@@ -401,5 +414,18 @@ impl Job {
     /// How many calls have failed for good.
     pub(crate) fn failures(&self) -> u64 {
         self.state().failures
+    }
+}
+
+/// Gives results to a sink. A caller's type that panics while it is decoded costs the calls of this run, no thread.
+fn deliver(sink: &dyn Sink, first: u64, results: Results<'_>) -> Vec<Failure> {
+    let calls = first..first + results.count as u64;
+    let delivered = catch_unwind(AssertUnwindSafe(|| sink.returned(first, results)));
+    match delivered {
+        Ok(delivered) => delivered.err().unwrap_or_default(),
+        Err(_) => {
+            let text = "the caller's type panicked while this result, or one beside it, was decoded";
+            calls.map(|call| Failure::new(call, FailureKind::BadResult, text)).collect()
+        }
     }
 }

@@ -21,6 +21,7 @@ mod gather;
 pub(crate) mod job;
 pub(crate) mod module;
 mod outcome;
+mod running;
 mod seat;
 mod shape;
 mod shared;
@@ -29,12 +30,15 @@ pub(crate) mod source;
 mod task;
 mod watch;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use error::{Error, ErrorKind};
+#[cfg(feature = "cli")]
+pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use task::Task;
 
@@ -44,7 +48,7 @@ use self::job::Terms;
 use self::module::ModuleState;
 use self::seat::OnLine;
 use self::shared::Shared;
-use crate::channel::control::Load;
+use crate::channel::control::Service;
 use crate::channel::ring::Stream;
 use crate::process::{cores, reentry};
 use crate::sandbox::catalog::{self, Catalog};
@@ -182,7 +186,7 @@ impl Pool {
             CachePlace::Nowhere => None,
         };
         let artifact = compile::artifact(&wasm, &name, cache.as_ref())?;
-        let load = Load {
+        let service = Service {
             has_drivers: artifact.has_drivers,
             memory_bytes_max: self.settings.memory_bytes_max,
             keep_resident_bytes: catalog.initial_memory_bytes.min(KEEP_RESIDENT_BYTES_MAX),
@@ -190,6 +194,10 @@ impl Pool {
             tasks: module::task_entries(&catalog),
             stand_ins: module::stand_ins(&catalog),
         };
+        let load = service.to_file().map_err(|error| {
+            Error::new(ErrorKind::SetUp, format!("module {name} cannot be handed to workers"))
+                .with_source(error)
+        })?;
         let state = ModuleState::new(name, catalog, artifact, load);
         self.shared.add_module(Arc::clone(&state));
         let mut terms = self.settings.terms.clone();
@@ -337,7 +345,7 @@ impl Builder {
             let reason = crate::process::nursery::SpawnError::NotInitialized;
             return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
         }
-        let shared = Shared::new(workers, self.on_output);
+        let shared = Shared::new(workers, unwinding_stops_here(self.on_output));
         let mut pool = Pool { shared, settings: self.settings, feeders: Vec::new() };
         for (number, deques) in Deques::for_feeders(workers).into_iter().enumerate() {
             let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
@@ -426,6 +434,13 @@ impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Module").field("name", &self.state.name).finish_non_exhaustive()
     }
+}
+
+/// Keeps a panic of the caller's closure from the thread that feeds a worker; the line is lost.
+fn unwinding_stops_here(on_line: Box<OnLine>) -> Box<OnLine> {
+    Box::new(move |stream, line| {
+        let _ = catch_unwind(AssertUnwindSafe(|| on_line(stream, line)));
+    })
 }
 
 /// Prints guests' lines to this process's standard error.

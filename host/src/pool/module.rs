@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crossbeam_deque::Injector;
 
@@ -11,7 +11,7 @@ use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::outcome::{Failure, FailureKind};
-use crate::channel::control::{Load, NumericEntry, TaskEntries};
+use crate::channel::control::{NumericEntry, TaskEntries};
 use crate::sandbox::catalog::{Catalog, Task};
 use crate::schedule::deques;
 
@@ -33,20 +33,31 @@ pub(crate) struct ModuleState {
     pub(crate) name: String,
     pub(crate) catalog: Catalog,
     pub(crate) artifact: Artifact,
-    /// What its workers are told.
-    pub(crate) load: Load,
+    /// What its workers are told: a file that holds a [`Service`](crate::channel::control::Service).
+    pub(crate) load: OwnedFd,
     /// Chunks that anyone may take: single calls, retries, and what dead workers left.
     queue: Injector<Chunk>,
     jobs: Mutex<Vec<Arc<Job>>>,
     /// Workers that serve it, or are being started to.
     pub(crate) workers: AtomicUsize,
+    /// When a worker was last seated for it, in seatings of the pool; the module that has waited longest goes first.
+    last_seated: AtomicU64,
     crashes: AtomicU32,
-    quarantined: AtomicBool,
-    last_story: Mutex<String>,
+    /// How often finished calls have been taken back.
+    successes: AtomicU64,
+    /// Why it is not run any more.
+    verdict: OnceLock<String>,
+}
+
+/// A module's record when a worker begins to serve it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    crashes: u32,
+    successes: u64,
 }
 
 impl ModuleState {
-    pub(crate) fn new(name: String, catalog: Catalog, artifact: Artifact, load: Load) -> Arc<Self> {
+    pub(crate) fn new(name: String, catalog: Catalog, artifact: Artifact, load: OwnedFd) -> Arc<Self> {
         Arc::new(Self {
             name,
             catalog,
@@ -55,9 +66,10 @@ impl ModuleState {
             queue: Injector::new(),
             jobs: Mutex::new(Vec::new()),
             workers: AtomicUsize::new(0),
+            last_seated: AtomicU64::new(0),
             crashes: AtomicU32::new(0),
-            quarantined: AtomicBool::new(false),
-            last_story: Mutex::new(String::new()),
+            successes: AtomicU64::new(0),
+            verdict: OnceLock::new(),
         })
     }
 
@@ -68,6 +80,10 @@ impl ModuleState {
     /// Puts a chunk where every worker of this module looks.
     pub(crate) fn queue(&self, chunk: Chunk) {
         self.queue.push(chunk);
+        if self.is_quarantined() {
+            // It may have come after the queue was cleared.
+            self.give_up();
+        }
     }
 
     /// Lists a job whose calls workers are to come for.
@@ -93,35 +109,74 @@ impl ModuleState {
         Some(chunk)
     }
 
-    /// Whether it has calls that nobody has taken.
-    pub(crate) fn has_work(&self) -> bool {
-        !self.queue.is_empty() || self.jobs().iter().any(|job| job.has_work())
+    /// How many calls nobody has taken, about; chunks of the queue count as one.
+    pub(crate) fn backlog(&self) -> u64 {
+        let queued = self.queue.len() as u64;
+        let of_jobs = self.jobs().iter().map(|job| job.backlog()).fold(0, u64::saturating_add);
+        queued.saturating_add(of_jobs)
     }
 
-    /// Notes that a worker finished a chunk: whatever happened before was not the module's doing.
+    /// Whether it is not run any more.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.verdict.get().is_some()
+    }
+
+    /// Notes that a worker is being seated for it, the pool's `seating`th.
+    pub(crate) fn note_seated(&self, seating: u64) {
+        // Relaxed: as in `note_success`.
+        self.last_seated.store(seating, Ordering::Relaxed);
+    }
+
+    /// When a worker was last seated for it.
+    pub(crate) fn last_seated(&self) -> u64 {
+        // Relaxed: as in `note_success`.
+        self.last_seated.load(Ordering::Relaxed)
+    }
+
+    /// Notes that finished calls came back: whatever happened before was not the module's doing.
     pub(crate) fn note_success(&self) {
-        // Relaxed: a count that only its own value depends on. The load spares the cache line's owner.
+        // Relaxed: counts that only their own values depend on. The load spares the cache line's owner.
+        self.successes.fetch_add(1, Ordering::Relaxed);
         if self.crashes.load(Ordering::Relaxed) != 0 {
             self.crashes.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Notes that a worker died while it served the module; returns how many have in a row.
-    pub(crate) fn note_crash(&self, story: String) -> u32 {
-        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
+    /// The record for a worker that is about to begin.
+    pub(crate) fn record(&self) -> Record {
         // Relaxed: as in `note_success`.
-        let crashes = self.crashes.fetch_add(1, Ordering::Relaxed) + 1;
+        let crashes = self.crashes.load(Ordering::Relaxed);
+        Record { crashes, successes: self.successes.load(Ordering::Relaxed) }
+    }
+
+    /// Notes that a worker died over the module that began at this record; returns how many have in a row now.
+    ///
+    /// What tells against a module is a chain of deaths, each of a worker that was started after the one before it,
+    /// and none with a finished call meanwhile. Workers that die at the same time all began at the same record, so
+    /// they count as one.
+    pub(crate) fn note_crash(&self, before: Record, story: &str) -> u32 {
+        // Relaxed: as in `note_success`.
+        let has_succeeded = self.successes.load(Ordering::Relaxed) != before.successes;
+        let crashes = if has_succeeded { 1 } else { before.crashes + 1 };
+        self.crashes.fetch_max(crashes, Ordering::Relaxed);
         if crashes >= CRASHES_MAX {
-            self.quarantined.store(true, Ordering::Relaxed);
-            self.give_up();
+            self.quarantine(format!(
+                "module {} is not run any more: {crashes} workers in a row ended without finishing anything; the \
+                 last one {story}",
+                self.name
+            ));
         }
         crashes
     }
 
     /// Gives the module up at once: it cannot even be loaded.
-    pub(crate) fn note_unusable(&self, story: String) {
-        *self.last_story.lock().unwrap_or_else(PoisonError::into_inner) = story;
-        self.quarantined.store(true, Ordering::Relaxed);
+    pub(crate) fn note_unusable(&self, story: &str) {
+        self.quarantine(format!("module {} cannot be run: {story}", self.name));
+    }
+
+    fn quarantine(&self, verdict: String) {
+        // The first reason stands.
+        let _ = self.verdict.set(verdict);
         self.give_up();
     }
 
@@ -136,23 +191,8 @@ impl ModuleState {
     }
 
     /// The error that keeps the module from being run, if there is one.
-    pub(crate) fn quarantine(&self) -> Option<Error> {
-        // Relaxed: it is set once, and nothing else depends on it.
-        if !self.quarantined.load(Ordering::Relaxed) {
-            return None;
-        }
-        let story = self.last_story.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let crashes = self.crashes.load(Ordering::Relaxed);
-        let text = if crashes < CRASHES_MAX {
-            format!("module {} cannot be run: {story}", self.name)
-        } else {
-            format!(
-                "module {} is not run any more: {crashes} workers in a row ended without finishing anything; the \
-                 last one {story}",
-                self.name
-            )
-        };
-        Some(Error::new(ErrorKind::Quarantined, text))
+    pub(crate) fn obstacle(&self) -> Option<Error> {
+        self.verdict.get().map(|verdict| Error::new(ErrorKind::Quarantined, verdict))
     }
 
     /// Ends every job with the same failure.
@@ -172,8 +212,9 @@ impl ModuleState {
     ///
     /// When there is none; the error lists near matches and all tasks.
     pub(crate) fn task(&self, name: &str) -> Result<(usize, &Task), Error> {
-        let found = self.catalog.tasks.iter().enumerate().find(|(_, task)| task.name == name);
-        found.ok_or_else(|| Error::new(ErrorKind::UnknownTask, unknown_task(&self.name, &self.catalog, name)))
+        self.catalog
+            .task(name)
+            .ok_or_else(|| Error::new(ErrorKind::UnknownTask, unknown_task(&self.name, &self.catalog, name)))
     }
 }
 

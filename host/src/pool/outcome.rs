@@ -161,14 +161,21 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "call {} {}", self.index, self.kind.name())?;
-        if !self.message.is_empty() {
-            write!(f, ": {}", self.message)?;
-        }
+        write!(f, "call {} {}", self.index, ending(self.kind, &self.message))?;
         if self.attempt > 1 {
             write!(f, " (attempt {})", self.attempt)?;
         }
         Ok(())
+    }
+}
+
+/// Kind and message as one phrase. Many messages begin with the kind's own words, which are not said twice.
+pub(crate) fn ending(kind: FailureKind, message: &str) -> String {
+    let name = kind.name();
+    match message {
+        "" => name.to_owned(),
+        message if message.starts_with(name) => message.to_owned(),
+        message => format!("{name}: {message}"),
     }
 }
 
@@ -182,6 +189,8 @@ mod tests {
     fn a_failure_names_call_kind_and_message() {
         let failure = Failure::new(3, FailureKind::Trapped, "division by zero").on(1, 2);
         assert_eq!(failure.to_string(), "call 3 trapped: division by zero (attempt 2)");
+        let exited = Failure::new(1, FailureKind::Exited(3), "exited with code 3");
+        assert_eq!(exited.to_string(), "call 1 exited with code 3");
         let bare = Failure::new(0, FailureKind::TimedOut, "");
         assert_eq!(bare.to_string(), "call 0 timed out");
     }

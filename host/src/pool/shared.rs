@@ -1,14 +1,14 @@
 //! What everybody who works for a pool has in common: its seats, its modules, and the bell of its lobby.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::module::ModuleState;
-use super::seat::{OnLine, Service};
+use super::seat::{OnLine, Posted, Service};
 use crate::channel::control::Control;
 use crate::channel::post::Post;
 use crate::process::child::Child;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     /// Why no worker can be started, when that is so.
     broken: Mutex<Option<String>>,
+    /// How often a worker has been given a module.
+    pub(crate) seatings: AtomicU64,
     /// The seat that last took a call directly: its worker is the one most likely awake.
     last_direct: AtomicUsize,
 }
@@ -74,9 +76,8 @@ pub(crate) enum Tenure {
 pub(crate) struct Blank {
     pub(crate) child: Arc<Child>,
     pub(crate) control: Control,
-    pub(crate) post: Arc<Post>,
-    /// The descriptors of its regions, down and up, not sent yet.
-    pub(crate) regions: [std::os::fd::OwnedFd; 2],
+    /// Where its death finds the bell to ring, once it has regions.
+    pub(crate) bell: Arc<OnceLock<Arc<Post>>>,
 }
 
 impl Seat {
@@ -126,6 +127,7 @@ impl Shared {
             on_line,
             closing: AtomicBool::new(false),
             broken: Mutex::new(None),
+            seatings: AtomicU64::new(0),
             last_direct: AtomicUsize::new(0),
         })
     }
@@ -159,8 +161,11 @@ impl Shared {
         self.lobby.bell().ring_always();
     }
 
-    /// Notes that workers cannot be started, and ends what waits for them.
+    /// Notes that workers cannot be started, and, where there are none at all, ends what waits for them.
     pub(crate) fn note_broken(&self, story: String) {
+        if self.seats.iter().any(|seat| seat.pid().is_some()) {
+            return;
+        }
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(story);
         for module in self.modules() {
             module.cancel_all("no worker can be started");
@@ -180,7 +185,7 @@ impl Shared {
         if let Some(story) = &*self.broken.lock().unwrap_or_else(PoisonError::into_inner) {
             return Some(Error::new(ErrorKind::SetUp, format!("no worker can be started: {story}")));
         }
-        module.quarantine()
+        module.obstacle()
     }
 
     /// Offers a job's calls to the feeders.
@@ -205,8 +210,6 @@ impl Shared {
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
         job.work.module.unlist(job);
-        // Workers may still be at calls that nobody wants; their feeders have to look.
-        self.lobby.bell().ring();
         match job.failure() {
             Some(failure) => Some(self.obstacle(&job.work.module).unwrap_or_else(|| Error::call(failure))),
             None if job.was_cancelled() => Some(
@@ -235,52 +238,50 @@ impl Shared {
                 continue;
             }
             self.last_direct.store(number, Ordering::Relaxed);
-            *is_lent = true;
             let job = Arc::clone(chunk.job());
-            let (was_asleep, rest) = service.post(chunk, true);
+            let Posted { generation, was_asleep, rest } = service.post(chunk, true);
             debug_assert!(rest.is_none(), "a single call fits");
             let post = Arc::clone(&service.post);
+            *is_lent = true;
             drop(state);
-            self.attend(number, &post, &job, was_asleep);
+            let lent = Lent { shared: self, number };
+            if !was_asleep {
+                spin(&post, generation);
+            }
+            self.attend(&lent, &post, &job);
             return None;
         }
         Some(chunk)
     }
 
     /// Feeds a worker in its feeder's place until the one call it was given has come back.
-    fn attend(&self, number: usize, post: &Post, job: &Job, was_asleep: bool) {
-        let mut may_spin = !was_asleep;
+    fn attend(&self, lent: &Lent<'_>, post: &Post, job: &Job) {
+        let mut has_waited = false;
         loop {
-            if may_spin {
-                spin(post, job);
-                may_spin = false;
-            }
             let bell = post.feeder_bell();
             let announced = bell.announce();
-            let mut state = self.seats[number].lock();
-            let is_over = match &mut state.tenure {
-                Tenure::Serving(service) if service.child.death().is_none() => {
-                    self.requeue(service.tend(number, &*self.on_line).retries);
-                    if !service.is_idle() {
-                        let (has_news, interval) = (service.has_news(), service.interval());
-                        drop(state);
-                        if !has_news {
-                            bell.sleep(announced, interval);
-                        }
-                        continue;
-                    }
-                    true
-                }
+            let mut state = self.seats[lent.number].lock();
+            let Tenure::Serving(service) = &mut state.tenure else { return };
+            if service.child.death().is_some() {
                 // Burying and replacing is the feeder's work.
-                _ => false,
-            };
-            state.is_lent = false;
-            let feeder_waits = std::mem::take(&mut state.feeder_waits);
+                return;
+            }
+            let retries = service.tend(lent.number, &*self.on_line).retries;
+            let (is_idle, has_news, interval) = (service.is_idle(), service.has_news(), service.interval());
+            let is_unclaimed = has_waited && service.rest() > 0;
             drop(state);
-            if feeder_waits || !is_over || job.work.module.has_work() {
+            self.requeue(retries);
+            if is_unclaimed {
+                // The worker stands still; a sibling may take the call.
                 self.lobby.bell().ring();
             }
-            return;
+            if is_idle || !job.wants(0) {
+                return;
+            }
+            if !has_news {
+                bell.sleep(announced, interval);
+                has_waited = true;
+            }
         }
     }
 
@@ -298,17 +299,40 @@ impl Shared {
 }
 
 /// Waits a little for the answer of a worker that sits on another core.
-fn spin(post: &Post, job: &Job) {
+fn spin(post: &Post, generation: u32) {
     if post.worker_cpu() == rustix::thread::sched_getcpu() as u32 {
         return;
     }
     let started = std::time::Instant::now();
     while started.elapsed() < SPIN_MAX {
         for _ in 0..32 {
-            if post.has_any_ended() || job.is_over() {
+            if post.has_ended(generation) {
                 return;
             }
             std::hint::spin_loop();
+        }
+    }
+}
+
+/// The feeder's role, lent to a caller; given back when this goes, also when the caller panics.
+struct Lent<'a> {
+    shared: &'a Shared,
+    /// Number of the seat.
+    number: usize,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.seats[self.number].lock();
+        state.is_lent = false;
+        let feeder_waits = std::mem::take(&mut state.feeder_waits);
+        let needs_feeder = match &state.tenure {
+            Tenure::Serving(service) => !service.is_idle() || service.child.death().is_some(),
+            _ => true,
+        };
+        drop(state);
+        if feeder_waits || needs_feeder {
+            self.shared.lobby.bell().ring();
         }
     }
 }

@@ -21,8 +21,8 @@ use super::source::{Block, Blocks, Integers, Source};
 use super::{Module, cells};
 use crate::channel::layout::VALUE_BYTES_MAX;
 use crate::channel::order::Entry;
-use crate::sandbox::catalog::Task as Listed;
-use crate::sandbox::driver::Signature;
+use crate::sandbox::catalog::Task as Entered;
+use crate::sandbox::driver::{Number, Signature};
 
 /// Inputs of the first block; the next ones double, so that workers begin soon and blocks become few.
 const FIRST_BLOCK_CALLS: u64 = 64;
@@ -108,7 +108,7 @@ impl<A, R> Task<A, R> {
         self
     }
 
-    fn listed(&self) -> &Listed {
+    fn listed(&self) -> &Entered {
         &self.module.catalog.tasks[self.number]
     }
 
@@ -186,7 +186,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         if let Err(reason) = self.encode(&arguments, &mut block) {
             return Err(Error::call(Failure::new(0, FailureKind::Refused, reason)));
         }
-        let gather = Arc::new(Gather::new(1, self.result_numbers(&work)));
+        let gather = Arc::new(Gather::new(1, self.result_numbers(&work)).map_err(|error| no_room(1, error))?);
         let source = Blocks::default();
         source.push(block);
         let job = Job::new(work, Box::new(source), Arc::clone(&gather) as _);
@@ -221,7 +221,8 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             Some(range) => count(range)?,
             None => inputs.size_hint().0.min(EXPECTED_MAX / size_of::<R>().max(1)),
         };
-        let gather = Arc::new(Gather::new(expected, numbers));
+        let gather = Gather::new(expected, numbers).map_err(|error| no_room(expected, error))?;
+        let gather = Arc::new(gather);
         let blocks = Arc::new(Blocks::default());
         let source: Box<dyn Source> = match &integers {
             Some(range) => Box::new(Integers { start: range.start }),
@@ -232,11 +233,13 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             job.announce(expected as u64, true);
         }
         self.shared.submit(&job)?;
+        let listed = Listed { shared: &self.shared, job: &job };
         let total = match integers {
             Some(_) => expected,
             None => self.announce_all(inputs, &job, &blocks, &gather),
         };
         job.wait(None);
+        drop(listed);
         if let Some(error) = self.shared.conclude(&job) {
             return Err(error);
         }
@@ -257,7 +260,10 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             let mut block = Block::new(self.width(&job.work));
             let mut refused = Vec::new();
             let mut has_ended = false;
-            while block.calls() < calls_max && block.bytes() < BLOCK_BYTES_MAX {
+            if let (Block::Cells { cells, .. }, true) = (&mut block, self.is_cells()) {
+                has_ended = fill_cells(&mut inputs, cells, calls_max as usize);
+            }
+            while !has_ended && block.calls() < calls_max && block.bytes() < BLOCK_BYTES_MAX {
                 let Some(input) = inputs.next() else {
                     has_ended = true;
                     break;
@@ -270,7 +276,14 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             }
             let calls_ahead = calls_ahead(&block);
             total += block.calls() as usize;
-            gather.reserve(total);
+            if let Err(error) = gather.reserve(total) {
+                job.cancel(Some(Failure::new(
+                    total as u64,
+                    FailureKind::Cancelled,
+                    no_room(total, error).to_string(),
+                )));
+                return total;
+            }
             let announced = blocks.push(block);
             for (index, reason) in refused {
                 job.refuse(Failure::new(index, FailureKind::Refused, reason));
@@ -297,7 +310,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         }
     }
 
-    fn result_numbers(&self, work: &Work) -> Option<Vec<crate::sandbox::driver::Number>> {
+    fn result_numbers(&self, work: &Work) -> Option<Vec<Number>> {
         match work.entry {
             Entry::Batch | Entry::Each => self.signature().map(|signature| signature.results.clone()),
             Entry::Pull(_) => None,
@@ -337,12 +350,54 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         }
     }
 
+    /// Whether an input is, bit for bit, the one cell that the task takes.
+    fn is_cells(&self) -> bool {
+        let of = typeid::of::<A>();
+        match self.signature().map(|signature| &*signature.parameters) {
+            Some([Number::I64]) => of == TypeId::of::<i64>(),
+            Some([Number::F64]) => of == TypeId::of::<f64>(),
+            _ => false,
+        }
+    }
+
     fn encode_nothing(&self, block: &mut Block) {
         match block {
             Block::Cells { width, cells } => cells.extend(std::iter::repeat_n(0, (*width).max(1))),
             Block::Blobs { ends, bytes } => ends.push(bytes.len()),
         }
     }
+}
+
+/// A job on its module's list, which is taken off it when the caller's own code panics.
+struct Listed<'a> {
+    shared: &'a Shared,
+    job: &'a Arc<Job>,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.job.cancel(None);
+            self.shared.conclude(self.job);
+        }
+    }
+}
+
+/// Appends inputs that are cells already, at most `calls`; says whether there are no more.
+fn fill_cells<A>(inputs: &mut impl Iterator<Item = A>, cells: &mut Vec<u64>, calls: usize) -> bool {
+    cells.reserve_exact(calls);
+    cells.extend(inputs.take(calls).map(|input| {
+        // SAFETY: the caller has seen that `A` is `i64` or `f64`: eight bytes, all of them meaningful.
+        #[allow(unsafe_code, reason = "there is no specialisation in stable Rust")]
+        unsafe {
+            std::mem::transmute_copy::<A, u64>(&input)
+        }
+    }));
+    cells.len() < calls
+}
+
+fn no_room(results: usize, error: std::collections::TryReserveError) -> Error {
+    Error::new(ErrorKind::SetUp, format!("there is no memory for {results} results")).with_source(error)
 }
 
 /// How often a caller looks whether its call can still be run.
@@ -399,7 +454,7 @@ fn calls_ahead(block: &Block) -> u64 {
     (BLOCKS_AHEAD * BLOCK_BYTES_MAX as u64 / call_bytes).max(CALLS_AHEAD_MIN)
 }
 
-fn check_signature<A, R>(task: &Listed) -> Result<(), Error> {
+fn check_signature<A, R>(task: &Entered) -> Result<(), Error> {
     let given = Shape::of::<A>().arguments();
     let wrong = |what: String| {
         let parameters: Vec<String> = task.parameters.iter().map(ToString::to_string).collect();

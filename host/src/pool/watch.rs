@@ -1,61 +1,79 @@
-//! How long the running call has been running, and whether it should go on.
+//! How long a worker has been where it is, and whether it should go on.
 //!
-//! Deadlines cost nothing in guest code: the supervisor looks at the worker's progress word from time to time. The
-//! same word twice is the same call. What it decides from that is a pure function of what it saw and when.
+//! Deadlines cost nothing in guest code: the supervisor looks from time to time how far the worker is. The same place
+//! twice is the same call. What it decides from that is a pure function of what it saw and when.
 
 use std::time::{Duration, Instant};
 
-/// Which call a worker says is running: generation of its chunk, and its number in it.
-pub(crate) type Running = (u32, u32);
+/// How far a worker is: the order it works on, and the first call of it that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Number of the order.
+    pub(crate) generation: u32,
+    /// Number of the call in its chunk.
+    pub(crate) call: u32,
+}
 
 /// How long a call that nobody wants any more may go on before it is stopped.
 const UNWANTED_TIME_MAX: Duration = Duration::from_millis(10);
 
-/// Why a call is to be stopped.
+/// How much longer than a call a worker may take that has work and names no call.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// Why a worker is to be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// It has had its time.
+    /// The call has had its time.
     TimedOut,
-    /// Its job is over, or its index lies above a failure that ends the job.
+    /// The call's job is over, or its index lies above a failure that ends the job.
     Unwanted,
 }
 
-/// What is known of the call that runs.
+/// What is known of where a worker is.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    seen: Option<(Running, Instant)>,
+    seen: Option<(Place, Instant)>,
 }
 
 impl Watch {
-    /// Notes what the progress word says now; returns the call that runs and how long it has been seen to.
-    pub(crate) fn look(&mut self, progress: Option<Running>, now: Instant) -> Option<(Running, Duration)> {
-        let Some(running) = progress else {
-            self.seen = None;
-            return None;
-        };
+    /// Notes where the worker is now; returns how long it has been seen there.
+    ///
+    /// Only going forward counts: a worker that names earlier calls again is where it was.
+    pub(crate) fn look(&mut self, place: Place, now: Instant) -> Duration {
         match self.seen {
-            Some((same, since)) if same == running => Some((running, now - since)),
+            Some((before, since)) if before >= place => now.saturating_duration_since(since),
             _ => {
-                self.seen = Some((running, now));
-                Some((running, Duration::ZERO))
+                self.seen = Some((place, now));
+                Duration::ZERO
             }
         }
     }
 
-    /// Starts the running call's time again: it stood still through no fault of its own.
-    pub(crate) fn forgive(&mut self, now: Instant) {
+    /// Notes that the worker has nothing to do.
+    pub(crate) fn rest(&mut self) {
+        self.seen = None;
+    }
+
+    /// Gives time back during which the supervisor itself may have held the worker up.
+    pub(crate) fn forgive(&mut self, time: Duration) {
         if let Some((_, since)) = &mut self.seen {
-            *since = now;
+            *since += time;
         }
     }
 }
 
-/// Whether a call that has run for `ran` is to be stopped.
-pub(crate) fn judge(ran: Duration, time_max: Option<Duration>, is_wanted: bool) -> Option<Reason> {
-    if !is_wanted && ran >= UNWANTED_TIME_MAX {
+/// Whether a worker that has been at a call for `ran` is to be stopped.
+pub(crate) fn judge(
+    ran: Duration,
+    time_max: Option<Duration>,
+    is_wanted: bool,
+    is_running: bool,
+) -> Option<Reason> {
+    if !is_wanted && is_running && ran >= UNWANTED_TIME_MAX {
         return Some(Reason::Unwanted);
     }
-    time_max.is_some_and(|most| ran >= most).then_some(Reason::TimedOut)
+    let slack = if is_running { Duration::ZERO } else { SILENCE_MAX };
+    time_max.is_some_and(|most| ran >= most.saturating_add(slack)).then_some(Reason::TimedOut)
 }
 
 /// How often to look at a call with this limit.
@@ -69,28 +87,42 @@ pub(crate) fn interval(time_max: Option<Duration>) -> Duration {
 mod tests {
     use super::*;
 
+    const fn at(generation: u32, call: u32) -> Place {
+        Place { generation, call }
+    }
+
     #[test]
-    fn the_same_word_is_the_same_call() {
+    fn only_going_forward_starts_the_time_again() {
+        let ms = Duration::from_millis;
         let mut watch = Watch::default();
         let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!(watch.look(Some((1, 0)), at(0)), Some(((1, 0), Duration::ZERO)));
-        assert_eq!(watch.look(Some((1, 0)), at(5)), Some(((1, 0), Duration::from_millis(5))));
-        assert_eq!(watch.look(Some((1, 1)), at(6)), Some(((1, 1), Duration::ZERO)));
-        assert_eq!(watch.look(None, at(7)), None);
-        assert_eq!(watch.look(Some((1, 1)), at(8)), Some(((1, 1), Duration::ZERO)));
-        watch.forgive(at(10));
-        assert_eq!(watch.look(Some((1, 1)), at(11)), Some(((1, 1), Duration::from_millis(1))));
+        assert_eq!(watch.look(at(1, 0), start), ms(0));
+        assert_eq!(watch.look(at(1, 0), start + ms(5)), ms(5));
+        assert_eq!(watch.look(at(1, 3), start + ms(6)), ms(0));
+        assert_eq!(watch.look(at(1, 2), start + ms(7)), ms(1));
+        assert_eq!(watch.look(at(2, 0), start + ms(8)), ms(0));
+        watch.forgive(ms(2));
+        assert_eq!(watch.look(at(2, 0), start + ms(11)), ms(1));
+        watch.rest();
+        assert_eq!(watch.look(at(2, 0), start + ms(20)), ms(0));
     }
 
     #[test]
     fn calls_are_stopped_at_their_limit_or_when_nobody_wants_them() {
         let second = Duration::from_secs(1);
-        assert_eq!(judge(second, Some(second), true), Some(Reason::TimedOut));
-        assert_eq!(judge(second / 2, Some(second), true), None);
-        assert_eq!(judge(second * 1000, None, true), None);
-        assert_eq!(judge(second, None, false), Some(Reason::Unwanted));
-        assert_eq!(judge(Duration::ZERO, Some(second), false), None);
+        assert_eq!(judge(second, Some(second), true, true), Some(Reason::TimedOut));
+        assert_eq!(judge(second / 2, Some(second), true, true), None);
+        assert_eq!(judge(second * 1000, None, true, true), None);
+        assert_eq!(judge(second / 2, Some(second), false, true), Some(Reason::Unwanted));
+        assert_eq!(judge(Duration::ZERO, Some(second), false, true), None);
+    }
+
+    #[test]
+    fn a_worker_that_names_no_call_has_a_little_longer() {
+        let second = Duration::from_secs(1);
+        assert_eq!(judge(second, Some(second), true, false), None);
+        assert_eq!(judge(2 * second, Some(second), true, false), Some(Reason::TimedOut));
+        assert_eq!(judge(second, Some(2 * second), false, false), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
 /// How a process ended.
@@ -87,6 +88,19 @@ impl Child {
     pub(crate) fn kill(&self) {
         // It fails only when the process has ended already.
         let _ = rustix::process::pidfd_send_signal(&*self.descriptor, Signal::KILL);
+    }
+
+    /// Waits until its death is known, at most for `limit`.
+    pub(crate) fn wait(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        while self.death().is_none() && Instant::now() < deadline {
+            let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+            let mut polled = [PollFd::new(&*self.descriptor, PollFlags::IN)];
+            // Ready means that it has ended; the nursery tells a moment later.
+            if rustix::event::poll(&mut polled, Some(&timeout)).is_ok_and(|ready| ready > 0) {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        }
     }
 
     /// Stops the process, at most for `limit`, and says whether it stands still now.

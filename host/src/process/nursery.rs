@@ -133,17 +133,20 @@ fn start_process(role: Role, control: OwnedFd) -> Result<(Pid, OwnedFd), SpawnEr
         .env_clear()
         .stdin(Stdio::from(control))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::null());
+    if role != Role::Command {
         // Ctrl-C at a terminal goes to the supervisor, which decides what becomes of its workers.
-        .process_group(0);
+        command.process_group(0);
+    }
     let refused = |source| SpawnError::Refused { role: role.arguments()[1], source };
-    let child = command.spawn().map_err(refused)?;
+    let mut child = command.spawn().map_err(refused)?;
     let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| refused(io::Error::other("no process id")))?;
     // Nobody but this thread takes its status, so the id is still its own.
     let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::empty());
     descriptor.map(|descriptor| (pid, descriptor)).map_err(|error| {
         // Without a descriptor its death could not be proved; it must not stay.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        let _ = child.kill();
+        let _ = child.wait();
         refused(error.into())
     })
 }

@@ -20,6 +20,8 @@ pub(crate) enum Role {
     Worker,
     /// Compiles one module.
     Compiler,
+    /// Runs one WASI program.
+    Command,
 }
 
 impl Role {
@@ -27,6 +29,7 @@ impl Role {
         match self {
             Self::Worker => "worker",
             Self::Compiler => "compiler",
+            Self::Command => "command",
         }
     }
 
@@ -42,7 +45,7 @@ impl Role {
             return None;
         }
         let role = arguments.next()?;
-        [Self::Worker, Self::Compiler].into_iter().find(|known| role == known.name())
+        [Self::Worker, Self::Compiler, Self::Command].into_iter().find(|known| role == known.name())
     }
 }
 

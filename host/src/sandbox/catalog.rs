@@ -165,10 +165,10 @@ pub(crate) fn read(wasm: &[u8]) -> Result<Catalog, CatalogError> {
 }
 
 impl Catalog {
-    /// The task of this name.
-    pub(crate) fn task(&self, name: &str) -> Option<&Task> {
-        let index = self.tasks.binary_search_by(|task| task.name.as_str().cmp(name)).ok()?;
-        self.tasks.get(index)
+    /// The task of this name, and its number.
+    pub(crate) fn task(&self, name: &str) -> Option<(usize, &Task)> {
+        let number = self.tasks.binary_search_by(|task| task.name.as_str().cmp(name)).ok()?;
+        Some((number, &self.tasks[number]))
     }
 
     /// Tasks whose names look like a misspelling of `name`, the nearest first, at most three.
@@ -477,8 +477,8 @@ mod tests {
         assert_eq!(names(&catalog), ["a", "b"]);
         assert!(catalog.has_start && catalog.has_initialize);
         assert_eq!(catalog.initial_memory_bytes, 131_072);
-        assert_eq!(catalog.task("a").unwrap().result.as_deref(), Some("(i32, f64)"));
-        let b = catalog.task("b").unwrap();
+        assert_eq!(catalog.task("a").unwrap().1.result.as_deref(), Some("(i32, f64)"));
+        let b = catalog.task("b").unwrap().1;
         let parameter =
             |name: Option<&str>, kind: &str| Parameter { name: name.map(Into::into), kind: kind.into() };
         assert_eq!(b.parameters, [parameter(Some("left"), "i32"), parameter(None, "f32")]);
@@ -499,14 +499,14 @@ mod tests {
                 (func (export \"cube\") (param f32)))"
         ));
         assert_eq!(names(&catalog), ["cube", "log"]);
-        let cube = catalog.task("cube").unwrap();
+        let cube = catalog.task("cube").unwrap().1;
         assert_eq!(cube.documentation, "Cubes.\nExactly.");
         assert_eq!(cube.result.as_deref(), Some("i64"));
         assert_eq!(cube.pull.as_deref(), Some("wasmpool:task:cube"));
         assert!(cube.fallible && cube.described);
         let numeric = cube.numeric.as_ref().unwrap();
         assert_eq!((numeric.export.as_str(), numeric.driver), ("wasmpool:numeric:cube", Some(0)));
-        let log = catalog.task("log").unwrap();
+        let log = catalog.task("log").unwrap().1;
         assert_eq!((log.parameters.len(), &log.result, &log.numeric), (2, &None, &None));
     }
 
@@ -518,7 +518,7 @@ mod tests {
                 (func (export \"wasmpool:numeric:cube\") (param i64) (result i64) local.get 0))",
         );
         assert_eq!(names(&catalog), ["cube", "log"]);
-        let (cube, log) = (catalog.task("cube").unwrap(), catalog.task("log").unwrap());
+        let (cube, log) = (catalog.task("cube").unwrap().1, catalog.task("log").unwrap().1);
         assert!(cube.described && cube.numeric.is_some() && cube.parameters.len() == 1);
         assert!(!log.described && log.pull.is_some());
     }
@@ -655,7 +655,7 @@ mod tests {
         let local = wasm.len() - 1;
         wasm[local] = 0xff;
         let catalog = read(&wasm).unwrap();
-        assert_eq!(catalog.task("f").unwrap().parameters[0].name, None);
+        assert_eq!(catalog.task("f").unwrap().1.parameters[0].name, None);
     }
 
     #[test]

@@ -37,13 +37,15 @@
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
-    InstructionSink, MemArg, MemoryType, Module, TypeSection, ValType,
+    InstructionSink, MemArg, MemoryType, Module, NameSection, TypeSection, ValType,
 };
 
 /// Signatures that get a driver; tasks of further ones are called from the host one by one.
 pub(crate) const SIGNATURES_MAX: usize = 64;
 /// Raised when generated drivers change, for they are cached with the artifact.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+/// Name of the driver module, by which backtraces tell its frames from the guest's.
+pub(crate) const NAME: &str = "wasmpool:driver";
 /// Module name of everything that a driver imports.
 pub(crate) const IMPORT_MODULE: &str = "driver";
 /// The imported memory.
@@ -186,6 +188,9 @@ impl Drivers {
         let mut module = Module::new();
         module.section(&self.types).section(&self.imports).section(&self.functions);
         module.section(&self.exports).section(&self.code);
+        let mut names = NameSection::new();
+        names.module(NAME);
+        module.section(&names);
         module.finish()
     }
 }

@@ -27,12 +27,6 @@ pub(crate) const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Bytes of stack that guest code may use before the call ends as a stack overflow.
 pub(crate) const WASM_STACK_BYTES_MAX: usize = 1 << 20;
 
-/// Private writable memory that a worker's engine maps at its start without touching it.
-///
-/// It is the pool's room for tables, eight bytes an element. A worker's `RLIMIT_DATA` has to leave room for it
-/// beside the guest's memory, for the kernel counts such a mapping whether or not it is ever touched.
-pub(crate) const ENGINE_RESERVED_DATA_BYTES: u64 = TABLES_TOTAL as u64 * TABLE_ELEMENTS_MAX as u64 * 8;
-
 /// Instances alive at a time: the running call's, those kept for later calls, and one driver for each task in use.
 const INSTANCES_TOTAL: u32 = 16;
 /// Memories alive at a time: one module may take [`MEMORIES_PER_MODULE_MAX`], most take one, drivers take none.

@@ -31,7 +31,7 @@ pub(crate) struct Guest {
 /// How much memory an instance has, all memories and tables together, and how much it may have.
 pub(super) struct MemoryLimit {
     used: usize,
-    most: usize,
+    pub(super) most: usize,
     /// The host is making memory for itself, which does not count.
     pub(super) looks_away: bool,
     /// The last growth was refused: a trap that follows is most likely its consequence.

@@ -12,17 +12,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT};
+use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT, NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
 use wasmtime::{
     Engine, Func, Instance, InstancePre, Linker, Memory, Module, Store, TypedFunc, ValRaw, ValType,
     WasmBacktrace,
 };
 
-use super::driver_memory;
 use super::engine::{WorkerLimits, worker_engine};
 use super::guest::{self, Guest};
 use super::wasi::{self, Stop};
-use crate::channel::control::{Load, NumericEntry};
+use super::{driver, driver_memory};
+use crate::channel::control::{NumericEntry, Service};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind};
 use crate::channel::order::{Entry, Inputs, Order};
@@ -36,12 +36,23 @@ const BLOCK_CALLS_MAX: u32 = 8192;
 /// Drivers that one tenant keeps; another task beyond them costs a new tenant.
 const DRIVERS_MAX: usize = 8;
 
+/// Maps compiled code that the supervisor has sent.
+///
+/// # Errors
+///
+/// When the code is of another engine.
+pub(crate) fn map_code(engine: &Engine, file: OwnedFd) -> wasmtime::Result<Module> {
+    // SAFETY: the descriptor comes from the supervisor, which got the code from its compiler process or from a cache
+    // entry whose hash it checked, and sealed it, so that it cannot change while it is mapped.
+    unsafe { Module::deserialize_open_file(engine, File::from(file)) }
+}
+
 /// What a worker needs to take in tenants: the loaded module and its surroundings.
 pub(crate) struct House {
     engine: Engine,
     module: InstancePre<Guest>,
     drivers: Option<Module>,
-    load: Load,
+    service: Service,
     environment: Arc<[(String, String)]>,
 }
 
@@ -51,29 +62,24 @@ impl House {
     /// # Errors
     ///
     /// When the code is of another engine, or wants an import that there is not.
-    pub(crate) fn open(load: Load, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<Self> {
+    pub(crate) fn open(service: Service, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
-            memory_bytes_max: load.memory_bytes_max,
-            keep_resident_bytes: load.keep_resident_bytes as usize,
+            memory_bytes_max: service.memory_bytes_max,
+            keep_resident_bytes: service.keep_resident_bytes as usize,
         };
         let engine = worker_engine(&limits)?;
-        let map = |file: OwnedFd| {
-            // SAFETY: the descriptor comes from the supervisor, which got the code from its compiler process or from
-            // a cache entry whose hash it checked, and sealed it, so that it cannot change while it is mapped.
-            unsafe { Module::deserialize_open_file(&engine, File::from(file)) }
-        };
-        let module = map(module)?;
-        let drivers = if load.has_drivers { Some(map(drivers)?) } else { None };
+        let module = map_code(&engine, module)?;
+        let drivers = if service.has_drivers { Some(map_code(&engine, drivers)?) } else { None };
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
         let module = linker.instantiate_pre(&module)?;
-        let environment = load.environment.clone().into();
-        Ok(Self { engine, module, drivers, load, environment })
+        let environment = service.environment.clone().into();
+        Ok(Self { engine, module, drivers, service, environment })
     }
 
-    fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, (Desk, EndKind, Detail)> {
-        let guest = Guest::new(desk, self.load.memory_bytes_max, Arc::clone(&self.environment));
+    fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
+        let guest = Guest::new(desk, self.service.memory_bytes_max, Arc::clone(&self.environment));
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest);
         store.data_mut().prepare(order);
@@ -89,7 +95,7 @@ impl House {
             .with_flush()),
             Err(error) => {
                 let (kind, detail) = judge(&error, store.data_mut());
-                Err((store.into_data().desk, kind, detail))
+                Err(Box::new((store.into_data().desk, kind, detail)))
             }
         }
     }
@@ -116,10 +122,17 @@ struct Tenant {
     calls: u64,
 }
 
+/// Arguments of a driver: first call, end, progress tag, addresses of inputs and results.
+type PackedArguments = (i32, i32, i64, i32, i32);
+
+/// The same for consecutive integers, with the argument of call 0 and the step.
+type RangeArguments = (i32, i32, i64, i32, i32, i64, i64);
+
+/// A task's batch driver.
 #[derive(Clone)]
 struct Driver {
-    packed: TypedFunc<(i32, i32, i64, i32, i32), ()>,
-    range: Option<TypedFunc<(i32, i32, i64, i32, i32, i64, i64), ()>>,
+    packed: TypedFunc<PackedArguments, ()>,
+    range: Option<TypedFunc<RangeArguments, ()>>,
 }
 
 impl Tenant {
@@ -134,6 +147,13 @@ impl Tenant {
 
     fn is_used_up(&self, order: &Order) -> bool {
         order.fresh && self.calls > 0 || order.recycle != 0 && self.calls >= u64::from(order.recycle)
+    }
+
+    /// Whether it can drive another task, or one that it drives already.
+    fn has_room_for(&self, order: &Order) -> bool {
+        order.entry != Entry::Batch
+            || self.drivers.len() < DRIVERS_MAX
+            || self.drivers.contains_key(&order.task)
     }
 
     /// Writes out what the guest has buffered, after calls that could not do it for themselves.
@@ -191,7 +211,8 @@ impl Room {
 
     /// The tenant for the next call: the one who is here, or a new one.
     fn tenant(&mut self, order: &Order) -> Result<&mut Tenant, (EndKind, Detail)> {
-        if matches!(&self.occupant, Occupant::Tenant(tenant) if tenant.is_used_up(order)) {
+        if matches!(&self.occupant, Occupant::Tenant(tenant) if tenant.is_used_up(order) || !tenant.has_room_for(order))
+        {
             self.evict();
         }
         if let Occupant::Nobody(_) = &self.occupant {
@@ -200,7 +221,8 @@ impl Room {
             };
             match self.house.take_in(desk, order) {
                 Ok(tenant) => self.occupant = Occupant::Tenant(Box::new(tenant)),
-                Err((desk, kind, detail)) => {
+                Err(failed) => {
+                    let (desk, kind, detail) = *failed;
                     self.occupant = Occupant::Nobody(desk);
                     return Err((kind, detail));
                 }
@@ -238,7 +260,7 @@ impl Room {
             let call = claimed.start;
             // Named already here, because taking in a tenant runs guest code.
             self.desk().begin(call);
-            let export = self.house.load.tasks[order.task as usize].pull.clone();
+            let export = self.house.service.tasks[order.task as usize].pull.clone();
             let entered = match self.tenant(order) {
                 Err((kind, detail)) => {
                     self.desk().end(call, kind, &travelling(&detail), 0);
@@ -268,7 +290,7 @@ impl Room {
         while let Some(claimed) = self.desk().claim(|_| 1) {
             let call = claimed.start;
             self.desk().begin(call);
-            let task = self.house.load.tasks[order.task as usize].numeric.clone();
+            let task = self.house.service.tasks[order.task as usize].numeric.clone();
             let result = match (self.tenant(order), task) {
                 (Err((kind, detail)), _) => Err((kind, travelling(&detail))),
                 (Ok(_), None) => Err(self.fail(&not_numeric())),
@@ -288,7 +310,7 @@ impl Room {
     }
 
     fn run_batch(&mut self, order: &Order) {
-        let task = self.house.load.tasks[order.task as usize].numeric.clone();
+        let task = self.house.service.tasks[order.task as usize].numeric.clone();
         let results = task.as_ref().map_or(0, |task| task.results as usize);
         self.desk().set_cells(results);
         self.batch_call_ns = 0;
@@ -448,9 +470,6 @@ impl Tenant {
         if let Some(driver) = self.drivers.get(&task) {
             return Ok(driver.clone());
         }
-        if self.drivers.len() >= DRIVERS_MAX {
-            return Err(wasmtime::Error::msg(format!("more than {DRIVERS_MAX} tasks in one instance")));
-        }
         self.store.data_mut().memory_limit.looks_away = true;
         let driver = self.bind_driver(house, entry);
         self.store.data_mut().memory_limit.looks_away = false;
@@ -466,7 +485,7 @@ impl Tenant {
             None => self.make_driver_memory()?,
         };
         let mut imports = vec![memory.into()];
-        for (index, stand_in) in house.load.stand_ins.iter().enumerate() {
+        for (index, stand_in) in house.service.stand_ins.iter().enumerate() {
             let export = if index == usize::from(number) { &entry.export } else { stand_in };
             let function = self.instance.get_func(&mut self.store, export).ok_or_else(not_numeric)?;
             imports.push(function.into());
@@ -506,7 +525,9 @@ fn block_calls(call_ns: u64) -> u32 {
 
 /// How a call ended that ended in an error.
 fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
-    let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let frames = if guest.panic.is_some() { behind_the_panic(&frames) } else { &frames };
+    let backtrace = numbered(frames);
     let with = |code, message: String| Detail { code, message, backtrace: backtrace.clone() };
     match error.downcast_ref::<Stop>() {
         Some(Stop::Exit(code)) => {
@@ -521,25 +542,45 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
     if let Some(message) = guest.panic.take() {
         return (EndKind::Panicked, with(0, message));
     }
-    let message = error.root_cause().to_string();
     if guest.memory_limit.refused {
-        let text = format!("out of memory: {message} after a growth beyond the limit was refused");
+        let text = format!("out of memory: it may have {} bytes and wanted more", guest.memory_limit.most);
         return (EndKind::OutOfMemory, with(0, text));
     }
-    (EndKind::Trapped, with(0, message))
+    (EndKind::Trapped, with(0, error.root_cause().to_string()))
 }
 
-fn frames(backtrace: &WasmBacktrace) -> String {
-    let mut text = String::new();
-    for (number, frame) in backtrace.frames().iter().enumerate() {
-        let name = frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
-        text.push_str(&format!("{number}: {name}\n"));
-    }
-    text.truncate(text.trim_end().len());
-    text
+/// Names of the functions on the stack, innermost first, without the driver below them.
+fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
+    let of_guest = |frame: &&wasmtime::FrameInfo| frame.module().name() != Some(driver::NAME);
+    let name = |frame: &wasmtime::FrameInfo| {
+        frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled)
+    };
+    backtrace.frames().iter().filter(of_guest).map(name).collect()
 }
 
-/// A function's name as its author wrote it, without the hash that the compiler appends.
+/// Where a panic began: without the frames by which the standard library reports it.
+fn behind_the_panic(frames: &[String]) -> &[String] {
+    const REPORTING: [&str; 6] = [
+        "core::panicking::",
+        "std::panicking::",
+        "core::option::",
+        "core::result::",
+        "std::sys::",
+        "__rustc::",
+    ];
+    let is_reporting = |name: &String| REPORTING.iter().any(|start| name.starts_with(start));
+    frames.iter().rposition(is_reporting).map_or(frames, |last| &frames[last + 1..])
+}
+
+fn numbered(frames: &[String]) -> String {
+    let lines: Vec<String> =
+        frames.iter().enumerate().map(|(number, name)| format!("{number}: {name}")).collect();
+    lines.join("\n")
+}
+
+/// A function's name as its author wrote it, without the hash that the compiler appends, and without the prefix under
+/// which the SDK exports a task.
 fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    let task = name.strip_prefix(TASK_EXPORT_PREFIX).or_else(|| name.strip_prefix(NUMERIC_EXPORT_PREFIX));
+    format!("{:#}", rustc_demangle::demangle(task.unwrap_or(name)))
 }

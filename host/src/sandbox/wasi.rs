@@ -87,9 +87,6 @@ pub(crate) enum Stop {
     /// The call printed more than it may.
     #[error("the call printed more than its limit")]
     OutputTooLarge,
-    /// The host cannot go on; the guest is not to blame.
-    #[error("{0}")]
-    Host(String),
 }
 
 /// Error codes of preview 1, those that are used here.
@@ -575,7 +572,7 @@ mod tests {
 
         fn sleep(&mut self, duration: Duration) -> Result<(), Stop> {
             self.slept.push(duration);
-            if duration > Duration::from_hours(1) { Err(Stop::Host("woken".into())) } else { Ok(()) }
+            if duration > Duration::from_hours(1) { Err(Stop::Exit(77)) } else { Ok(()) }
         }
 
         fn random(&mut self, out: &mut [u8]) {
@@ -894,7 +891,7 @@ mod tests {
         let mut caller = Caller::new();
         caller.put(1_000, &clock_subscription(1, 1, u64::MAX, 0));
         let error = caller.try_call("poll_oneoff", &[1_000, 2_000, 1, 50]).unwrap_err();
-        assert_eq!(error.downcast_ref::<Stop>(), Some(&Stop::Host("woken".into())));
+        assert_eq!(error.downcast_ref::<Stop>(), Some(&Stop::Exit(77)));
         for bad in [clock_subscription(1, 2, 0, 0), fd_subscription(1, 3, 0)] {
             caller.put(1_000, &bad);
             assert_eq!(caller.call("poll_oneoff", &[1_000, 2_000, 1, 50]), INVAL);

@@ -33,6 +33,11 @@ impl<T> Deques<T> {
         self.own.pop()
     }
 
+    /// Whether nothing lies where this feeder looks first.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_empty()
+    }
+
     /// Takes something from a sibling.
     pub(crate) fn steal(&self) -> Option<T> {
         self.siblings.iter().find_map(|sibling| settled(|| sibling.steal()))

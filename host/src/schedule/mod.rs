@@ -6,6 +6,8 @@
 //! where to look for more, [`affinity`] when a worker changes its module.
 
 pub(crate) mod affinity;
+#[cfg(test)]
+mod crash_model;
 pub(crate) mod cut;
 pub(crate) mod deques;
 pub(crate) mod ledger;

@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(spans.low_water(), 3);
         assert!(spans.insert(3..5));
         assert_eq!(spans.low_water(), 10);
-        assert_eq!(spans.iter().collect::<Vec<_>>(), [0..10]);
+        assert!(spans.iter().eq(std::iter::once(0..10)));
     }
 
     proptest! {

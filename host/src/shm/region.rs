@@ -164,6 +164,19 @@ impl Region {
         unsafe { from.as_ptr().copy_to_nonoverlapping(to.as_ptr(), from.len()) }
     }
 
+    /// Copies `from` into the region, at `offset`, as they lie in memory.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::write`].
+    pub(crate) fn write_words(&self, offset: usize, from: &[u64]) {
+        assert!(self.writable, "write to a region mapped for reading");
+        let bytes = size_of_val(from);
+        let to = self.at(offset, bytes);
+        // SAFETY: as in `write`; words are read as the bytes that they are.
+        unsafe { from.as_ptr().cast::<u8>().copy_to_nonoverlapping(to.as_ptr(), bytes) }
+    }
+
     /// The address of `count` bytes at `offset`, for those who hand it to the kernel or copy by themselves.
     ///
     /// # Panics

@@ -4,11 +4,12 @@
 //! socket, hears which module it serves, and from then on lives on its two regions: it claims calls, runs them in a
 //! tenant, and writes down what they came to. It trusts the supervisor and nothing that a guest says.
 
+pub(crate) mod command;
 pub(crate) mod compiler;
 
 use std::time::Duration;
 
-use crate::channel::control::{Control, Hello, HelloBack, Load, VERSION, WorkerSays};
+use crate::channel::control::{Control, Hello, HelloBack, Load, Service, VERSION, WorkerSays};
 use crate::channel::desk::{Desk, Next};
 use crate::channel::layout::{down, up};
 use crate::process::reentry;
@@ -62,15 +63,16 @@ fn report_panics() {
 /// worker any more.
 fn open(control: &Control) -> Result<Option<Room>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
-    let Ok((load, descriptors)) = control.receive_with_descriptors::<Load>(None) else { return Ok(None) };
-    let Ok([module, drivers, down_fd, up_fd]) = <[_; 4]>::try_from(descriptors) else {
+    let Ok((Load, descriptors)) = control.receive_with_descriptors::<Load>(None) else { return Ok(None) };
+    let Ok([module, drivers, down_fd, up_fd, service]) = <[_; 5]>::try_from(descriptors) else {
         return Err("the supervisor sent other descriptors than promised".into());
     };
     let describe = |error: std::io::Error| error.to_string();
     let down = Region::map(std::os::fd::AsFd::as_fd(&down_fd), down::BYTES, Writer::Supervisor);
     let up = Region::map(std::os::fd::AsFd::as_fd(&up_fd), up::BYTES, Writer::Worker);
     let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
-    let house = House::open(load, module, drivers).map_err(|error| format!("{error:#}"))?;
+    let service = Service::from_file(service).map_err(describe)?;
+    let house = House::open(service, module, drivers).map_err(|error| format!("{error:#}"))?;
     control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
     Ok(Some(Room::new(house, desk)))
 }

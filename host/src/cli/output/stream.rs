@@ -45,8 +45,8 @@ pub(crate) enum OutputError {
 
 /// The results of one job on their way to `stdout`.
 ///
-/// All methods may be called from several threads, and none but [`wait_written`](Self::wait_written) and
-/// [`finish`](Self::finish) waits for the reader. Dropping finishes.
+/// All methods may be called from several threads, and none but [`finish`](Self::finish) waits for the
+/// reader. Dropping finishes.
 #[derive(Debug)]
 pub(crate) struct ResultStream {
     shared: Arc<Shared>,
@@ -104,6 +104,7 @@ impl ResultStream {
         self.shared.lock().end == End::Dead
     }
 
+    #[cfg(test)]
     /// Waits until `target` calls' output is written, the stream is dead, or `patience` is over; gives `written`.
     pub(crate) fn wait_written(&self, target: u64, patience: Duration) -> u64 {
         let waiting = |state: &mut State| state.written < target && state.end != End::Dead;

@@ -1,0 +1,30 @@
+//! What there is to measure.
+
+use crate::figure::Figure;
+use crate::world::World;
+use crate::{apply, command_line, fresh, map, memory, values};
+
+/// Something that is measured in one go.
+pub(crate) struct Benchmark {
+    /// Its name, by which it is asked for; its figures' names begin with it.
+    pub(crate) name: &'static str,
+    /// Measures it.
+    pub(crate) measure: fn(&World) -> anyhow::Result<Vec<Figure>>,
+}
+
+/// Every benchmark, in the table's order.
+pub(crate) const BENCHMARKS: [Benchmark; 13] = [
+    Benchmark { name: "map-range", measure: map::from_range },
+    Benchmark { name: "map-vec", measure: map::from_vec },
+    Benchmark { name: "memory-range", measure: memory::from_range },
+    Benchmark { name: "memory-vec", measure: memory::from_vec },
+    Benchmark { name: "command-line", measure: command_line::small_map },
+    Benchmark { name: "fresh-cube", measure: fresh::numeric },
+    Benchmark { name: "fresh-greet", measure: fresh::pull },
+    Benchmark { name: "fresh-wat", measure: fresh::wat },
+    Benchmark { name: "pull-number", measure: values::number },
+    Benchmark { name: "pull-bill", measure: values::structure },
+    Benchmark { name: "apply", measure: apply::round_trip },
+    Benchmark { name: "first-result", measure: apply::first_result },
+    Benchmark { name: "traps", measure: fresh::traps },
+];
