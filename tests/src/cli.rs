@@ -331,7 +331,7 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// When `/proc` cannot be read.
+    /// When it has ended.
     #[must_use]
     pub fn workers(&self) -> Vec<Process> {
         let mut pids = Vec::new();

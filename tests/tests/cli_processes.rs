@@ -11,11 +11,17 @@ fn with_running_calls(arguments: &[&str], calls: usize) -> Running {
     running
 }
 
-/// The workers, of which there must be so many.
+/// The workers, once as many are there as there must be in the end.
 fn workers(running: &Running, count: usize) -> Vec<Process> {
-    let workers = running.workers();
-    assert_eq!(workers.len(), count, "workers");
-    workers
+    loop {
+        // They are started side by side, so that the first may answer before the last is there.
+        let workers = running.workers();
+        assert!(workers.len() <= count, "{} workers", workers.len());
+        if workers.len() == count {
+            return workers;
+        }
+        std::thread::yield_now();
+    }
 }
 
 #[test]

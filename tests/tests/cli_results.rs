@@ -18,6 +18,14 @@ fn map_prints_one_result_a_line_in_input_order() {
 }
 
 #[test]
+fn a_short_job_ends_well_every_time() {
+    // Its last result is printed while the command ends.
+    for _ in 0..300 {
+        check_prints(&["map", "tasks.wasm", "cube", "0..3"], "", "0\n1\n8\n");
+    }
+}
+
+#[test]
 fn ranges_have_both_spellings_and_both_signs() {
     for (inputs, expected) in [
         (&["0..=9"][..], CUBES),

@@ -291,16 +291,19 @@ fn lines_of_several_workers_are_never_torn() {
 
 #[test]
 fn a_guest_that_prints_much_loses_nothing() {
-    let ended = Wasmpool::new(["map", "tasks.wasm", "prints", "20000", "20000", "-j", "1"]).run("");
-    assert_eq!((ended.code(), ended.stdout.len()), (0, 0));
-    let expected = (0..2).flat_map(|_| (1..=20_000).map(|line| format!("line {line}")));
-    assert!(ended.stderr.lines().eq(expected), "lines are lost");
+    for _ in 0..20 {
+        let ended = Wasmpool::new(["map", "tasks.wasm", "prints", "20000", "20000", "-j", "1"]).run("");
+        assert_eq!((ended.code(), ended.stdout.len()), (0, 0));
+        let expected = (0..2).flat_map(|_| (1..=20_000).map(|line| format!("line {line}")));
+        let told = ended.stderr.lines().count();
+        assert!(ended.stderr.lines().eq(expected), "{told} lines, not those 40000 that were printed");
+    }
 }
 
 #[test]
 fn what_the_last_call_prints_is_never_lost() {
     // The command ends right behind it.
-    for _ in 0..200 {
+    for _ in 0..100 {
         check(&["apply", "tasks.wasm", "prints", "3"], "", "", "line 1\nline 2\nline 3\n", 0);
     }
 }
