@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use anyhow::ensure;
-use wasmpool::{FailureKind, Task};
+use wasmpool::{FailureKind, Pool, Task};
 
+use crate::cost::{Meter, Processor, ProcessorTimes};
 use crate::figure::{Figure, Unit};
 use crate::map::{CUBE_EXPORT, cubed};
 use crate::plain::Plain;
@@ -22,11 +23,11 @@ const SECONDS_MAX: f64 = 10e-6;
 ///
 /// When a call fails or returns something wrong, as in the other benchmarks.
 pub(crate) fn numeric(world: &World) -> anyhow::Result<Vec<Figure>> {
-    let (_pool, cube) = world.task::<i64, i64>("cube")?;
+    let (pool, cube) = world.task::<i64, i64>("cube")?;
     let plain = Plain::compile(&std::fs::read(&world.module)?)?;
-    let figure =
-        cubes(world, &cube, (&plain, CUBE_EXPORT), "fresh-cube", "a fresh call of a Rust task, per core")?;
-    Ok(vec![figure.promised(SECONDS_MAX)])
+    let [clock, processor] =
+        cubes(world, (&pool, &cube), (&plain, CUBE_EXPORT), ["fresh-cube", "fresh-cube-cpu"])?;
+    Ok(vec![clock.promised(SECONDS_MAX), processor])
 }
 
 /// The same in a module without memory, written by hand.
@@ -38,7 +39,7 @@ pub(crate) fn wat(world: &World) -> anyhow::Result<Vec<Figure>> {
     let pool = world::pool(&world.cache())?;
     let cube = pool.load_bytes("cube", CUBE_WAT.as_bytes())?.task("cube")?;
     let plain = Plain::compile(CUBE_WAT.as_bytes())?;
-    Ok(vec![cubes(world, &cube, (&plain, "cube"), "fresh-wat", "a fresh call of a .wat module, per core")?])
+    Ok(cubes(world, (&pool, &cube), (&plain, "cube"), ["fresh-wat", "fresh-wat-cpu"])?.into())
 }
 
 /// A task that has only the pull loop.
@@ -48,39 +49,43 @@ pub(crate) fn wat(world: &World) -> anyhow::Result<Vec<Figure>> {
 /// As [`numeric`].
 pub(crate) fn pull(world: &World) -> anyhow::Result<Vec<Figure>> {
     let calls = world.some(CALLS);
-    let (_pool, greet) = world.task::<String, String>("greet")?;
+    let (pool, greet) = world.task::<String, String>("greet")?;
     let greet = greet.fresh(true);
-    let mut ours = || greetings(&greet, calls);
-    let [ours] = turns::medians(world.rounds(), [&mut ours])?;
-    let what = "a fresh call of a Rust task of strings, per core";
-    Ok(vec![Figure::new("fresh-greet", what, Unit::Seconds, ours).promised(SECONDS_MAX)])
+    let mut times = ProcessorTimes::default();
+    let mut ours = || greetings(&pool, &greet, calls, &mut times);
+    let [clock] = turns::medians(world.rounds(), [&mut ours])?;
+    let clock = Figure::new("fresh-greet", "a fresh call String -> String, per core", Unit::Seconds, clock);
+    Ok(vec![clock.promised(SECONDS_MAX), times.figure("fresh-greet-cpu")])
 }
 
 fn cubes(
     world: &World,
-    cube: &Task<i64, i64>,
+    (pool, cube): (&Pool, &Task<i64, i64>),
     (plain, export): (&Plain, &str),
-    name: &'static str,
-    what: &'static str,
-) -> anyhow::Result<Figure> {
+    [clock_name, processor_name]: [&'static str; 2],
+) -> anyhow::Result<[Figure; 2]> {
     let calls = world.some(CALLS);
     let cube = cube.clone().fresh(true);
+    let (mut our_times, mut their_times) = (ProcessorTimes::default(), ProcessorTimes::default());
     let mut ours = || {
-        let started = Instant::now();
+        let meter = Meter::start(Processor::Pool(pool))?;
         let cubes = cube.map(0..calls as i64)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let cost = meter.stop(calls, &mut our_times)?;
         ensure!((0..).zip(&cubes).all(|(number, cube)| cubed(number) == *cube), "a cube is wrong");
-        Ok(seconds * WORKERS as f64 / calls as f64)
+        Ok(cost)
     };
     let mut wasmtime = || {
-        let started = Instant::now();
+        let meter = Meter::start(Processor::Thread)?;
         for number in 0..calls as i64 {
             ensure!(plain.call_fresh(export, number)? == Some(cubed(number)), "a cube is wrong");
         }
-        Ok(started.elapsed().as_secs_f64() / calls as f64)
+        meter.stop(calls, &mut their_times)
     };
     let [ours, wasmtime] = turns::medians(world.rounds(), [&mut ours, &mut wasmtime])?;
-    Ok(Figure::new(name, what, Unit::Seconds, ours).against("wasmtime, one thread", wasmtime))
+    let what = "a fresh call i64 -> i64, per core";
+    let clock = Figure::new(clock_name, what, Unit::Seconds, ours).against("wasmtime, one thread", wasmtime);
+    let processor = our_times.figure(processor_name).against("wasmtime, one thread", their_times.median());
+    Ok([clock, processor])
 }
 
 /// Calls that trap, each of which costs its instance and tells a backtrace.

@@ -15,6 +15,7 @@ mod arguments;
 mod benchmarks;
 mod command_line;
 mod conditions;
+mod cost;
 mod figure;
 mod fresh;
 mod map;

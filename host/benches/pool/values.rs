@@ -1,14 +1,13 @@
 //! Calls that go through the pull loop: values are encoded here, decoded in the guest, and back.
 
-use std::time::Instant;
-
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
-use wasmpool::Task;
+use wasmpool::{Pool, Task};
 
+use crate::cost::{Meter, Processor, ProcessorTimes};
 use crate::figure::{Figure, Unit};
 use crate::turns;
-use crate::world::{WORKERS, World};
+use crate::world::World;
 
 /// What a customer wants, as the task `bill` takes it.
 #[derive(Clone, Serialize)]
@@ -38,17 +37,19 @@ struct Receipt {
 /// When a call fails or returns something wrong, as in the other benchmarks.
 pub(crate) fn number(world: &World) -> anyhow::Result<Vec<Figure>> {
     let calls = world.some(2_000_000);
-    let (_pool, task) = world.task::<(i64, i64), i64>("fails_on")?;
+    let (pool, task) = world.task::<(i64, i64), i64>("fails_on")?;
+    let mut times = ProcessorTimes::default();
     let mut ours = || {
-        let started = Instant::now();
+        let meter = Meter::start(Processor::Pool(&pool))?;
         let numbers = task.map((0..calls as i64).map(|number| (number, -1)))?;
-        let seconds = started.elapsed().as_secs_f64();
+        let cost = meter.stop(calls, &mut times)?;
         ensure!((0..calls as i64).eq(numbers), "a number came back as another");
-        Ok(per_call_and_core(seconds, calls))
+        Ok(cost)
     };
     let [ours] = turns::medians(world.rounds(), [&mut ours])?;
     let what = "a call (i64, i64) -> Result<i64, _>, per core";
-    Ok(vec![Figure::new("pull-number", what, Unit::Seconds, ours)])
+    let clock = Figure::new("pull-number", what, Unit::Seconds, ours);
+    Ok(vec![clock, times.figure("pull-number-cpu")])
 }
 
 /// A structure of about a hundred bytes each way.
@@ -58,19 +59,21 @@ pub(crate) fn number(world: &World) -> anyhow::Result<Vec<Figure>> {
 /// As [`number`].
 pub(crate) fn structure(world: &World) -> anyhow::Result<Vec<Figure>> {
     let calls = world.some(300_000);
-    let (_pool, bill) = world.task::<Order, Receipt>("bill")?;
+    let (pool, bill) = world.task::<Order, Receipt>("bill")?;
     let orders: Vec<Order> = (0..calls as u64).map(order).collect();
+    let mut times = ProcessorTimes::default();
     let mut ours = || {
         let orders = orders.clone();
-        let started = Instant::now();
+        let meter = Meter::start(Processor::Pool(&pool))?;
         let receipts = bill.map(orders)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let cost = meter.stop(calls, &mut times)?;
         ensure!((0..).zip(&receipts).all(|(id, receipt)| receipt.is_of(id)), "a receipt is wrong");
-        Ok(per_call_and_core(seconds, calls))
+        Ok(cost)
     };
     let [ours] = turns::medians(world.rounds(), [&mut ours])?;
     let what = "a call Order -> Receipt of 100 bytes each, per core";
-    Ok(vec![Figure::new("pull-bill", what, Unit::Seconds, ours)])
+    let clock = Figure::new("pull-bill", what, Unit::Seconds, ours);
+    Ok(vec![clock, times.figure("pull-bill-cpu")])
 }
 
 fn order(id: u64) -> Order {
@@ -97,16 +100,17 @@ impl Receipt {
 /// # Errors
 ///
 /// When a call fails or greets somebody else.
-pub(crate) fn greetings(greet: &Task<String, String>, calls: usize) -> anyhow::Result<f64> {
+pub(crate) fn greetings(
+    pool: &Pool,
+    greet: &Task<String, String>,
+    calls: usize,
+    times: &mut ProcessorTimes,
+) -> anyhow::Result<f64> {
     let names: Vec<String> = (0..calls).map(|number| format!("Ada {number}")).collect();
-    let started = Instant::now();
+    let meter = Meter::start(Processor::Pool(pool))?;
     let greetings = greet.map(names)?;
-    let seconds = started.elapsed().as_secs_f64();
+    let cost = meter.stop(calls, times)?;
     let is_right = |(number, greeting): (usize, &String)| *greeting == format!("Hello, Ada {number}!");
     ensure!(greetings.len() == calls && greetings.iter().enumerate().all(is_right), "a greeting is wrong");
-    Ok(per_call_and_core(seconds, calls))
-}
-
-fn per_call_and_core(seconds: f64, calls: usize) -> f64 {
-    seconds * WORKERS as f64 / calls as f64
+    Ok(cost)
 }
