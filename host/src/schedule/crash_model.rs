@@ -137,7 +137,7 @@ impl World {
         let mut world = self.take_step().unwrap_or_else(|| self.clone());
         let burial = world.ledger().bury(world.finished, world.progress);
         world.settle(burial.finished);
-        for call in burial.charged {
+        if let Some(call) = burial.charged {
             world.settle(call..call + 1);
         }
         for calls in burial.untouched {

@@ -54,10 +54,8 @@ type Start = wasmtime::TypedFunc<(), ()>;
 fn start(control: Control) -> Result<(Store<Program>, Start), ()> {
     shake_hands(&control)?;
     let (run, descriptors) = control.receive_with_descriptors::<Run>(None).map_err(|_| ())?;
-    let prepared = take_streams(control, descriptors).and_then(|(control, module)| {
-        Ok((control, prepare(&run, module).map_err(|error| format!("{error:#}"))))
-    });
-    let (control, prepared) = prepared.map_err(|_| ())?;
+    let (control, module) = take_streams(control, descriptors).map_err(|_| ())?;
+    let prepared = prepare(&run, module).map_err(|error| format!("{error:#}"));
     let says = match &prepared {
         Ok(_) => WorkerSays::Ready,
         Err(reason) => WorkerSays::Refused(reason.clone()),
