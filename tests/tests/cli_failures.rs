@@ -47,6 +47,14 @@ fn an_array_stays_valid_json_whatever_fails() {
 }
 
 #[test]
+fn the_failure_that_stops_a_job_has_its_record_too() {
+    let ended = Wasmpool::new(starmap("fails_on", &["--format", "records"])).run("");
+    let lines = ended.lines();
+    assert_eq!((ended.code(), lines.len()), (100, 2), "{}", ended.transcript());
+    assert!(lines[1].contains(r#""index":1,"outcome":"failed""#), "{}", lines[1]);
+}
+
+#[test]
 fn records_keep_value_and_error_together() {
     for (task, flags, _) in WAYS {
         let flags = [&["--on-error", "continue", "--format", "records", "-j", "2"], flags].concat();

@@ -280,3 +280,13 @@ fn a_cache_that_cannot_be_used_costs_nothing_but_time() {
     }
     assert_eq!(fs::read_dir(open_to_all).expect("a directory").count(), 0, "others could write there");
 }
+
+#[test]
+fn a_module_that_begins_with_more_memory_than_it_may_have_is_refused() {
+    let _watchdog = Watchdog::start();
+    let pool = builder(1).max_memory(1 << 16).build().expect("a pool");
+    let refused =
+        pool.load_bytes("large", b"(module (memory 2) (func (export \"f\")))").expect_err("too large");
+    assert_eq!(refused.kind(), ErrorKind::Module);
+    assert!(refused.to_string().contains("131072 bytes"), "{refused}");
+}

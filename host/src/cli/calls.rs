@@ -301,6 +301,9 @@ fn finish(
     input: Option<InputEnd>,
     ending: &Ending,
 ) -> Result<Exit, Refusal> {
+    if let Some(failure) = error.as_ref().and_then(Error::failure) {
+        delivery.put_last(failure);
+    }
     let written = delivery.close().map_or(Ok(0), ResultStream::finish);
     if ending.was_interrupted.load(Ordering::SeqCst) {
         return Ok(Exit::Interrupted);

@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::cells::write_cells;
-use super::output::{Call, Ended, Format, ResultStream, failure_line};
+use super::output::{Call, Ended, Format, ResultStream, Shape, failure_line};
 use super::{json, say};
 use crate::pool::sink::{Form, Results, Sink};
 use crate::pool::{Failure, FailureKind, ending};
@@ -108,6 +108,30 @@ impl Delivery {
         Ok(bytes)
     }
 
+    /// What stdout gets for a failed call.
+    fn text_of(&self, failure: &Failure) -> Vec<u8> {
+        let call = Call {
+            index: failure.index(),
+            attempt: failure.attempt(),
+            worker: failure.worker().unwrap_or_default() as u32,
+            time: Duration::ZERO,
+        };
+        let ended = Ended::Failed { kind: failure.kind().name(), message: failure.message() };
+        let mut text = Vec::new();
+        self.format.write(&call, &ended, &mut text);
+        text
+    }
+
+    /// Puts the record of the call whose failure ended the job, after those before it; the other forms just end.
+    pub(super) fn put_last(&self, failure: &Failure) {
+        if self.format.shape != Shape::Records {
+            return;
+        }
+        if let Some(stream) = &*self.stream() {
+            stream.put_last(failure.index(), self.text_of(failure));
+        }
+    }
+
     /// Puts a run of calls that returned.
     fn put(&self, calls: Range<u64>, text: &mut Vec<u8>) {
         self.put_text(calls.start, calls.end - calls.start, std::mem::take(text));
@@ -174,16 +198,7 @@ impl Sink for Delivery {
 
     fn failed(&self, failure: &Failure) {
         say(&line_of(failure));
-        let call = Call {
-            index: failure.index(),
-            attempt: failure.attempt(),
-            worker: failure.worker().unwrap_or_default() as u32,
-            time: Duration::ZERO,
-        };
-        let ended = Ended::Failed { kind: failure.kind().name(), message: failure.message() };
-        let mut text = Vec::new();
-        self.format.write(&call, &ended, &mut text);
-        self.put_text(failure.index(), 1, text);
+        self.put_text(failure.index(), 1, self.text_of(failure));
     }
 
     fn delivered(&self) -> u64 {

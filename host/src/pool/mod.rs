@@ -180,6 +180,13 @@ impl Pool {
         }
         let (wasm, catalog) = read_catalog(&name, bytes)?;
         refuse_ungranted(&name, &catalog)?;
+        let (needs, most) = (catalog.initial_memory_bytes, self.settings.memory_bytes_max);
+        if needs > most {
+            let text = format!(
+                "module {name} begins with {needs} bytes of memory, but may have {most}: raise max_memory"
+            );
+            return Err(Error::new(ErrorKind::Module, text));
+        }
         let cache = match &self.settings.cache {
             CachePlace::OfUser => Cache::of_user(),
             CachePlace::At(directory) => Cache::at(directory),

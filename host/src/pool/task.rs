@@ -47,7 +47,30 @@ pub struct Task<A, R> {
     module: Arc<ModuleState>,
     number: usize,
     terms: Terms,
+    /// How `A` is written for a guest.
+    form: ArgumentForm,
     signature: PhantomData<fn(A) -> R>,
+}
+
+/// How a caller's arguments become the one array that a guest expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ArgumentForm {
+    /// The unit: an array of nothing.
+    Nothing,
+    /// A tuple: an array as it is.
+    Tuple,
+    /// One argument, to be put into an array.
+    Single,
+}
+
+impl ArgumentForm {
+    fn of<A>() -> Self {
+        match Shape::of::<A>() {
+            Shape::Tuple(elements) if elements.is_empty() => Self::Nothing,
+            Shape::Tuple(_) => Self::Tuple,
+            Shape::Scalar(_) | Shape::Opaque => Self::Single,
+        }
+    }
 }
 
 impl<A, R> Clone for Task<A, R> {
@@ -57,6 +80,7 @@ impl<A, R> Clone for Task<A, R> {
             module: Arc::clone(&self.module),
             number: self.number,
             terms: self.terms.clone(),
+            form: self.form,
             signature: PhantomData,
         }
     }
@@ -77,6 +101,7 @@ impl<A, R> Task<A, R> {
             module: Arc::clone(&module.state),
             number,
             terms: module.terms.clone(),
+            form: ArgumentForm::of::<A>(),
             signature: PhantomData,
         })
     }
@@ -333,7 +358,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             }
             Block::Blobs { ends, bytes } => {
                 let start = bytes.len();
-                let encoded = encode_arguments(input, bytes);
+                let encoded = encode_arguments(self.form, input, bytes);
                 let length = bytes.len() - start;
                 let encoded = encoded.and_then(|()| {
                     let fits = length <= VALUE_BYTES_MAX;
@@ -414,13 +439,16 @@ fn sole<R>(job: &Job, gather: Arc<Gather<R>>) -> Result<Gather<R>, Error> {
 }
 
 /// Writes a call's arguments as the guest expects them: one array.
-fn encode_arguments<A: Serialize>(arguments: &A, bytes: &mut Vec<u8>) -> Result<(), String> {
+fn encode_arguments<A: Serialize>(
+    form: ArgumentForm,
+    arguments: &A,
+    bytes: &mut Vec<u8>,
+) -> Result<(), String> {
     let mut serializer = rmp_serde::Serializer::new(bytes).with_struct_map();
-    let encoded = match Shape::of::<A>() {
-        // A tuple is an array already, the unit one of nothing.
-        Shape::Tuple(elements) if elements.is_empty() => serializer.serialize_tuple(0).map(drop),
-        Shape::Tuple(_) => arguments.serialize(&mut serializer),
-        Shape::Scalar(_) | Shape::Opaque => (arguments,).serialize(&mut serializer),
+    let encoded = match form {
+        ArgumentForm::Nothing => serializer.serialize_tuple(0).map(drop),
+        ArgumentForm::Tuple => arguments.serialize(&mut serializer),
+        ArgumentForm::Single => (arguments,).serialize(&mut serializer),
     };
     encoded.map_err(|error| format!("the input cannot be encoded: {error}"))
 }

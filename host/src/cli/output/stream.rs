@@ -89,6 +89,21 @@ impl ResultStream {
         }
     }
 
+    /// Takes what the call at `index` prints and nothing behind it, also nothing that was put before.
+    pub(crate) fn put_last(&self, index: u64, blob: Vec<u8>) {
+        let mut state = self.shared.lock();
+        if state.end != End::Open {
+            return;
+        }
+        let dropped = state.order.truncate(index);
+        state.held_bytes -= dropped;
+        state.held_bytes += blob.len() as u64;
+        let State { order, ready, .. } = &mut *state;
+        order.put(index, Block { count: 1, bytes: blob }, ready);
+        state.end = End::Closed;
+        self.shared.work.notify_one();
+    }
+
     /// How many calls' output stdout has: with `Order::Input`, everything below this index.
     pub(crate) fn written(&self) -> u64 {
         self.shared.lock().written
@@ -170,6 +185,16 @@ impl Reorder {
         match order {
             Order::Input => Self::Input { next: 0, waiting: BTreeMap::new() },
             Order::Completion => Self::Completion,
+        }
+    }
+
+    /// Forgets blocks that wait at `index` or behind it; returns how many bytes that were.
+    fn truncate(&mut self, index: u64) -> u64 {
+        match self {
+            Self::Input { waiting, .. } => {
+                waiting.split_off(&index).values().map(|block| block.bytes.len() as u64).sum()
+            }
+            Self::Completion => 0,
         }
     }
 
