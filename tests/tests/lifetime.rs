@@ -200,7 +200,8 @@ fn a_host_that_takes_its_childrens_statuses_gets_outcomes_all_the_same() {
 fn workers_die_with_their_supervisor() {
     let _alone = alone();
     let _watchdog = Watchdog::start();
-    for signal in [Signal::KILL, Signal::TERM, Signal::INT] {
+    // Not SIGINT, which a program started in the background of a script ignores.
+    for signal in [Signal::KILL, Signal::TERM, Signal::ABORT] {
         let temporary = tempfile::tempdir().expect("a directory");
         let mut supervisor = Command::new(env!("CARGO_BIN_EXE_supervisor"))
             .env("TMPDIR", temporary.path())

@@ -171,15 +171,11 @@ impl WasiHost for Guest {
         self.memory
     }
 
-    fn write(&mut self, stream: super::wasi::Stream, bytes: &[u8]) -> Result<(), Stop> {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
         self.printed.bytes += bytes.len() as u64;
         if self.printed.bytes > self.printed.most {
             return Err(Stop::OutputTooLarge);
         }
-        let stream = match stream {
-            super::wasi::Stream::Stdout => Stream::Stdout,
-            super::wasi::Stream::Stderr => Stream::Stderr,
-        };
         let unfinished = &mut self.printed.unfinished[stream as usize];
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {

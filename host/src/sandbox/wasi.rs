@@ -16,6 +16,7 @@
 
 use std::time::Duration;
 
+use crate::channel::ring::Stream;
 use wasmtime::{Caller, Linker, Memory};
 
 use super::driver::{Number, Signature};
@@ -58,15 +59,6 @@ pub(crate) trait WasiHost {
 
     /// Nanoseconds since that clock's beginning.
     fn now(&mut self, clock: Clock) -> u64;
-}
-
-/// Where a guest prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
-    /// Descriptor 1.
-    Stdout,
-    /// Descriptor 2.
-    Stderr,
 }
 
 /// Clocks that a guest can read.
