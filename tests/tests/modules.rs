@@ -282,11 +282,14 @@ fn a_cache_that_cannot_be_used_costs_nothing_but_time() {
 }
 
 #[test]
-fn a_module_that_begins_with_more_memory_than_it_may_have_is_refused() {
+fn a_module_that_begins_with_more_memory_than_it_may_have_is_refused_and_others_go_on() {
     let _watchdog = Watchdog::start();
-    let pool = builder(1).max_memory(1 << 16).build().expect("a pool");
-    let refused =
-        pool.load_bytes("large", b"(module (memory 2) (func (export \"f\")))").expect_err("too large");
+    let pool = builder(1).max_memory(64 << 20).build().expect("a pool");
+    let large = r#"(module (memory 2000) (func (export "one") (result i32) i32.const 1))"#;
+    let refused = pool.load_bytes("large", large.as_bytes()).expect_err("too large");
     assert_eq!(refused.kind(), ErrorKind::Module);
-    assert!(refused.to_string().contains("131072 bytes"), "{refused}");
+    let text = refused.to_string();
+    assert!(text.contains("`large`") && text.contains("131072000"), "{text}");
+    let small = pool.load_bytes("small", large.replace("2000", "20").as_bytes()).expect("a module");
+    assert_eq!(small.task::<(), i32>("one").expect("a task").apply(()).expect("a result"), 1);
 }

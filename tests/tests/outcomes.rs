@@ -381,19 +381,6 @@ fn memory_has_the_limit_that_was_asked_for() {
 }
 
 #[test]
-fn a_module_that_starts_with_more_memory_than_it_may_have_is_told_so_and_others_go_on() {
-    let large = r#"(module (memory 2000) (func (export "one") (result i32) i32.const 1))"#;
-    let fixture = text_in(wasmpool_tests::builder(1).max_memory(64 << 20), "large", large);
-    let one = fixture.module.task::<(), i32>("one").expect("a task");
-    for _ in 0..3 {
-        let error = one.apply(()).expect_err("too much").to_string();
-        assert!(error.contains("`large`") && error.contains("131072000"), "{error}");
-    }
-    let small = fixture.pool.load_bytes("small", large.replace("2000", "20").as_bytes()).expect("a module");
-    assert_eq!(small.task::<(), i32>("one").expect("a task").apply(()).expect("a result"), 1);
-}
-
-#[test]
 fn a_module_whose_start_traps_fails_call_by_call() {
     let fixture = text(
         1,
