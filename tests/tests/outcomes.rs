@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasmpool::{Failure, FailureKind, Module, Outcome, Stream};
-use wasmpool_tests::{failure, processes, tasks, tasks_in, text, text_in, ways_to_keep_instances};
+use wasmpool_tests::{failure, processes, tasks, tasks_in, text, ways_to_keep_instances};
 
 wasmpool::test_support!();
 
