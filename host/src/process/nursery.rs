@@ -54,7 +54,6 @@ struct Nursery {
 }
 
 struct Ward {
-    pid: Pid,
     descriptor: Arc<OwnedFd>,
     death: Arc<OnceLock<Exit>>,
     on_death: Option<OnDeath>,
@@ -113,7 +112,6 @@ fn admit(request: Request, wards: &mut Vec<Ward>) {
         let descriptor = Arc::new(descriptor);
         let death = Arc::new(OnceLock::new());
         wards.push(Ward {
-            pid,
             descriptor: Arc::clone(&descriptor),
             death: Arc::clone(&death),
             on_death: Some(request.on_death),
@@ -165,6 +163,5 @@ fn bury(ward: &mut Ward) -> bool {
     if let Some(on_death) = ward.on_death.take() {
         on_death(exit);
     }
-    let _ = ward.pid;
     true
 }

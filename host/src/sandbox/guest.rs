@@ -126,10 +126,7 @@ impl ResourceLimiter for Guest {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        Ok(self.memory_limit.take(desired - current))
+        Ok(fits(desired, maximum) && self.memory_limit.take(desired - current))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -146,10 +143,8 @@ impl ResourceLimiter for Guest {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        Ok(self.memory_limit.take((desired - current).saturating_mul(TABLE_ELEMENT_BYTES)))
+        let bytes = (desired - current).saturating_mul(TABLE_ELEMENT_BYTES);
+        Ok(fits(desired, maximum) && self.memory_limit.take(bytes))
     }
 }
 
@@ -158,12 +153,18 @@ impl MemoryLimit {
         if self.looks_away {
             return true;
         }
-        match self.used.checked_add(bytes).filter(|used| *used <= self.most) {
-            Some(used) => self.used = used,
-            None => self.refused = true,
-        }
-        !self.refused
+        let Some(used) = self.used.checked_add(bytes).filter(|used| *used <= self.most) else {
+            self.refused = true;
+            return false;
+        };
+        self.used = used;
+        true
     }
+}
+
+/// Whether a growth stays below what the module itself allows.
+fn fits(desired: usize, maximum: Option<usize>) -> bool {
+    maximum.is_none_or(|maximum| desired <= maximum)
 }
 
 impl WasiHost for Guest {
@@ -397,5 +398,14 @@ mod tests {
                 rmp_serde::from_slice(&written(Codec::MessagePack, number)).expect("MessagePack");
             assert_eq!((json, packed), ([number], [number]));
         }
+    }
+
+    #[test]
+    fn a_smaller_growth_is_allowed_after_a_larger_one_was_refused() {
+        let mut limit = MemoryLimit { used: 60, most: 100, looks_away: false, refused: false };
+        assert!(!limit.take(50));
+        assert!(limit.take(40));
+        assert_eq!((limit.used, limit.refused), (100, true));
+        assert!(!limit.take(1));
     }
 }
