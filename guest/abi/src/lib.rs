@@ -27,6 +27,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may"))]
 
 pub mod section;
+pub mod shared;
 
 /// Version of this contract; a module built for another one is refused when it is loaded.
 pub const VERSION: u8 = 1;

@@ -16,6 +16,12 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Duration) {
     let _ = futex::wait(word, Flags::empty(), expected, Some(&timeout));
 }
 
+/// Wakes one of those who sleep on `word`, in whatever process.
+pub(crate) fn wake_one(word: &AtomicU32) {
+    // As in `wake_all`.
+    let _ = futex::wake(word, Flags::empty(), 1);
+}
+
 /// Wakes everyone who sleeps on `word`, in all processes that map it.
 pub(crate) fn wake_all(word: &AtomicU32) {
     // It fails only for an address that cannot be read, which a reference rules out.

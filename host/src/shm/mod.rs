@@ -6,6 +6,7 @@
 
 pub(crate) mod bell;
 pub(crate) mod futex;
+pub(crate) mod object;
 pub(crate) mod region;
 
 /// The atomics that the protocols are built on; a model checker puts its own in their place.

@@ -1,0 +1,196 @@
+//! The pages of one object, and what their opener may do with them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wasmpool_abi::shared::Refusal;
+
+use super::mutex::{Found, Mutex};
+use super::patience::{Patience, Unnoticed};
+use super::{Outcome, Party};
+use crate::shm::bell::Bell;
+use crate::shm::region::Region;
+
+/// What an opener may do with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Rights {
+    /// Look at it. Its pages are mapped for reading, so that a lock cannot be taken either.
+    Read,
+    /// Everything.
+    ReadWrite,
+}
+
+/// Where the words of all objects are; what follows is the object's own.
+///
+/// ```text
+///   0  mutex        u32   see `mutex`
+///   4  poisoned     u32   1 once somebody has found what cannot be
+///   8  (object)     ..64
+///  64  bell A       epoch u32, asleep u32, cpu u32
+/// 128  bell B       epoch u32, asleep u32, cpu u32
+/// 192  (object)
+/// ```
+pub(crate) mod header {
+    /// The object's mutex.
+    pub(crate) const MUTEX: usize = 0;
+    /// Whether it is poisoned.
+    pub(crate) const POISONED: usize = 4;
+    /// First bell.
+    pub(crate) const BELL_A: usize = 64;
+    /// Second bell.
+    pub(crate) const BELL_B: usize = 128;
+    /// First byte that the object lays out by itself.
+    pub(crate) const BYTES: usize = 192;
+}
+
+/// Longest wait for somebody inside an object: it has a few instructions to do, unless it is stopped.
+const ENTER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Size of a page, by which regions are laid out.
+pub(crate) const PAGE_BYTES: usize = 4096;
+
+/// The pages of one object.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    region: Arc<Region>,
+    rights: Rights,
+}
+
+impl Ground {
+    /// Pages mapped with these rights.
+    pub(crate) fn new(region: Arc<Region>, rights: Rights) -> Self {
+        Self { region, rights }
+    }
+
+    /// The mapped pages.
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// Whether the object may be changed.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.rights == Rights::ReadWrite
+    }
+
+    /// Succeeds if the object may be changed and is not spoilt.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ReadOnly`], [`Refusal::Poisoned`].
+    pub(crate) fn check_writable(&self) -> Outcome<()> {
+        if !self.is_writable() {
+            return Err(Refusal::ReadOnly);
+        }
+        self.check()
+    }
+
+    /// Succeeds if the object is not spoilt.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Poisoned`].
+    pub(crate) fn check(&self) -> Outcome<()> {
+        // Relaxed: a mark that never goes away again; nothing is read on the strength of its absence.
+        match self.word32(header::POISONED).load(std::sync::atomic::Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => Err(Refusal::Poisoned),
+        }
+    }
+
+    /// Marks the object as spoilt, for everyone and for ever, and says so.
+    pub(crate) fn poison(&self) -> Refusal {
+        if self.is_writable() {
+            self.word32(header::POISONED).store(1, std::sync::atomic::Ordering::Relaxed);
+            self.ring_all();
+        }
+        Refusal::Poisoned
+    }
+
+    /// Takes the object's mutex, for the few instructions that a change takes.
+    ///
+    /// When its last holder died under it, `repair` puts in order what it left, before anything else is looked at.
+    /// A stopped holder is waited for, up to [`ENTER_TIME_MAX`].
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ReadOnly`], [`Refusal::Poisoned`] (also what `repair` finds), [`Refusal::TimedOut`].
+    pub(crate) fn enter(&self, party: Party, repair: impl FnOnce() -> Outcome<()>) -> Outcome<Entered<'_>> {
+        self.check_writable()?;
+        let mutex = Mutex::new(self.word32(header::MUTEX));
+        let found = mutex.lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed))?;
+        let entered = Entered { mutex, party };
+        if found == Found::Abandoned {
+            repair().map_err(|_| self.poison())?;
+        }
+        Ok(entered)
+    }
+
+    /// A 32-bit word of it.
+    pub(crate) fn word32(&self, offset: usize) -> &AtomicU32 {
+        self.region.word32(offset)
+    }
+
+    /// A 64-bit word of it.
+    pub(crate) fn word64(&self, offset: usize) -> &AtomicU64 {
+        self.region.word64(offset)
+    }
+
+    /// The bell at `offset`, one of [`header::BELL_A`] and [`header::BELL_B`] or an object's own of the same shape.
+    pub(crate) fn bell(&self, offset: usize) -> ObjectBell<'_> {
+        ObjectBell {
+            bell: Bell::new(self.word32(offset), self.word32(offset + 4)),
+            cpu: self.word32(offset + 8),
+            is_writable: self.is_writable(),
+        }
+    }
+
+    /// Wakes everyone who sleeps on the object or is about to, on its mutex too, whatever the flags say.
+    pub(crate) fn ring_all(&self) {
+        self.bell(header::BELL_A).bell.ring_always();
+        self.bell(header::BELL_B).bell.ring_always();
+        crate::shm::futex::wake_all(self.word32(header::MUTEX));
+    }
+}
+
+/// The object's mutex, held; dropping this gives it back.
+pub(crate) struct Entered<'a> {
+    mutex: Mutex<'a>,
+    party: Party,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What was begun may be half done: the next one repairs it, as after a death.
+            self.mutex.abandon(self.party);
+        } else {
+            // Another party can have taken it away only by scribbling; there is nobody to tell.
+            let _ = self.mutex.unlock(self.party);
+        }
+    }
+}
+
+/// A bell, and the core on which it was rung last.
+#[derive(Clone, Copy)]
+pub(crate) struct ObjectBell<'a> {
+    pub(super) bell: Bell<'a>,
+    pub(super) cpu: &'a AtomicU32,
+    /// Whether sleepers can be announced; otherwise they look from time to time.
+    pub(super) is_writable: bool,
+}
+
+impl ObjectBell<'_> {
+    /// Wakes whoever sleeps, after the caller has published what they look for.
+    pub(crate) fn ring(self) {
+        // Relaxed: a hint for those who wonder whether spinning can help.
+        self.cpu.store(current_cpu(), std::sync::atomic::Ordering::Relaxed);
+        self.bell.ring();
+    }
+}
+
+/// The core that this thread runs on, plus one: 0 is nobody.
+pub(super) fn current_cpu() -> u32 {
+    rustix::thread::sched_getcpu() as u32 + 1
+}

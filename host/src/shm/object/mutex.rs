@@ -1,0 +1,190 @@
+//! A lock in shared memory that says who holds it, and that outlives its holder.
+//!
+//! ```text
+//! bits 0..15   party that holds it, 0 for nobody
+//! bit  30      died: the last holder died, or its call ended, while it held the mutex
+//! bit  31      waiters: somebody may be asleep on the word
+//! ```
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | nobody | party | compare-exchange by that party; `died` is cleared and told to it |
+//! | party | party + waiters | compare-exchange by one who is about to sleep |
+//! | party | nobody | compare-exchange by who releases it, who then wakes one sleeper if `waiters` was set |
+//! | party | nobody + died | compare-exchange by the supervisor after the party's death, or by the party when its call ends; wakes all |
+//!
+//! Taking it is one compare-exchange that names the holder, so there is no instant at which it is held by nobody
+//! knows whom. One who has slept takes it with `waiters` set, because it cannot know whether others still sleep; and
+//! one who gives up sets it too, because the wake-up that it may have used up was meant for somebody else.
+//!
+//! The order that fails: a sleeper that is woken, gives up because its time is over, and leaves the word as it is. A
+//! newcomer may have taken the free mutex before, without `waiters`, and its release wakes nobody.
+//!
+//! A sleeper that dies after it was woken takes the wake-up along; that is why every death wakes all
+//! ([`Ground::ring_all`](super::ground::Ground::ring_all)).
+
+use std::time::Duration;
+
+use wasmpool_abi::shared::Refusal;
+
+use super::patience::Patience;
+use super::{Outcome, Party};
+use crate::shm::atomic::{AtomicU32, Ordering};
+use crate::shm::futex;
+
+/// Bits of the word that name the holder.
+const HOLDER: u32 = 0xffff;
+const DIED: u32 = 1 << 30;
+const WAITERS: u32 = 1 << 31;
+
+/// Looks at a held mutex before its taker sleeps: the usual hold is over in less.
+const SPINS: u32 = 200;
+
+/// Longest sleep without a look around; wake-ups do not depend on it.
+const SLEEP_MAX: Duration = Duration::from_secs(5);
+
+/// A mutex over one word; see the module.
+#[derive(Clone, Copy)]
+pub(crate) struct Mutex<'a> {
+    word: &'a AtomicU32,
+}
+
+/// How a mutex was found when it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// As its last holder left it.
+    Released,
+    /// Its last holder died, or its call ended, without releasing it.
+    Abandoned,
+}
+
+impl<'a> Mutex<'a> {
+    /// A mutex over a word that is zero at first, and that nobody touches in another way.
+    pub(crate) fn new(word: &'a AtomicU32) -> Self {
+        Self { word }
+    }
+
+    /// Takes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TimedOut`] when the patience ends first, [`Refusal::WouldDeadlock`] when `party` holds it already
+    /// and would wait.
+    pub(crate) fn lock(self, party: Party, patience: &Patience<'_>) -> Outcome<Found> {
+        // SYNC mutex: what the last holder did is visible to the next.
+        match self.word.compare_exchange(0, number(party), Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(Found::Released),
+            Err(_) => self.lock_slowly(party, patience),
+        }
+    }
+
+    #[cold]
+    fn lock_slowly(self, party: Party, patience: &Patience<'_>) -> Outcome<Found> {
+        let mut spins = SPINS;
+        let mut asleep = None;
+        loop {
+            let word = self.word.load(Ordering::Relaxed);
+            if word & HOLDER == 0 {
+                let waiters = if asleep.is_some() { WAITERS } else { word & WAITERS };
+                let taken = number(party) | waiters;
+                // SYNC mutex: as in `lock`; after an abandoning, with the supervisor's release in `abandon`.
+                if self.word.compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                    return Ok(if word & DIED == 0 { Found::Released } else { Found::Abandoned });
+                }
+                continue;
+            }
+            if patience.is_none() {
+                return Err(Refusal::TimedOut);
+            }
+            if word & HOLDER == number(party) {
+                return Err(Refusal::WouldDeadlock);
+            }
+            if spins > 0 {
+                spins -= 1;
+                std::hint::spin_loop();
+                continue;
+            }
+            if word & WAITERS == 0 {
+                // Relaxed: the bit says nothing about what the mutex guards.
+                let marked = word | WAITERS;
+                if self.word.compare_exchange(word, marked, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                    continue;
+                }
+            }
+            let Some(rest) = patience.rest(SLEEP_MAX) else { return Err(Refusal::TimedOut) };
+            if asleep.is_none() {
+                asleep = Some(patience.sleeps()?);
+            }
+            futex::wait(self.word, word | WAITERS, rest);
+        }
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotHeld`] when `party` does not hold it.
+    pub(crate) fn unlock(self, party: Party) -> Outcome<()> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & HOLDER == number(party) {
+            match self.release(word) {
+                Ok(()) => return Ok(()),
+                Err(now) => word = now,
+            }
+        }
+        Err(Refusal::NotHeld)
+    }
+
+    /// Gives it back, whoever holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotHeld`] when nobody does.
+    pub(crate) fn unlock_for_anyone(self) -> Outcome<()> {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & HOLDER != 0 {
+            match self.release(word) {
+                Ok(()) => return Ok(()),
+                Err(now) => word = now,
+            }
+        }
+        Err(Refusal::NotHeld)
+    }
+
+    fn release(self, word: u32) -> Result<(), u32> {
+        // A compare-exchange, not a swap: somebody else may have released it and a third one taken it meanwhile.
+        // SYNC mutex: releases what was done under it.
+        self.word.compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed)?;
+        if word & WAITERS != 0 {
+            futex::wake_one(self.word);
+        }
+        Ok(())
+    }
+
+    /// Takes it away from a party that is dead or whose call has ended, so that the next holder is told.
+    ///
+    /// Returns whether the party held it.
+    pub(crate) fn abandon(self, party: Party) -> bool {
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & HOLDER == number(party) {
+            // SYNC mutex: what the party did before it died is visible to the next holder, as it is to us.
+            match self.word.compare_exchange(word, DIED, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    futex::wake_all(self.word);
+                    return true;
+                }
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Who holds it. May be outdated at once, unless it is the asking party itself.
+    pub(crate) fn holder(self) -> Option<Party> {
+        Party::new((self.word.load(Ordering::Relaxed) & HOLDER) as usize)
+    }
+}
+
+fn number(party: Party) -> u32 {
+    party.number() as u32
+}
