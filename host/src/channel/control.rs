@@ -20,6 +20,9 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::shm::object::Party;
+use crate::shm::object::ground::Rights;
+use crate::shm::object::spec::Spec;
 use crate::shm::region::sealed_file;
 
 /// Version of everything in `channel`; both ends must have the same.
@@ -29,7 +32,7 @@ pub(crate) const VERSION: u32 = 1;
 const FRAME_BYTES_MAX: usize = 128 << 10;
 
 /// Most descriptors that travel with a frame.
-pub(crate) const DESCRIPTORS_MAX: usize = 5;
+pub(crate) const DESCRIPTORS_MAX: usize = 16;
 
 /// First frame to every process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,8 +51,28 @@ pub(crate) struct HelloBack {
 }
 
 /// Tells a worker to serve a module; with the descriptors of module, drivers, down and up region, and [`Service`].
+///
+/// Frames of [`Objects`] follow until each of the service's grants has its descriptor.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Load;
+pub(crate) struct Load {
+    /// Whom the worker is to be when it works on shared objects; none when it is granted none.
+    pub(crate) party: Option<Party>,
+}
+
+/// Brings the descriptors of up to [`DESCRIPTORS_MAX`] granted objects, in the order of [`Service::grants`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Objects;
+
+/// A shared object that a worker's calls may open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Grant {
+    /// The name under which they open it.
+    pub(crate) name: String,
+    /// What it is.
+    pub(crate) spec: Spec,
+    /// What they may do with it. Where that is reading, the descriptor is open for reading only.
+    pub(crate) rights: Rights,
+}
 
 /// What a worker serves. It is as long as the module has tasks, so it travels as a sealed file, in MessagePack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +89,8 @@ pub(crate) struct Service {
     pub(crate) tasks: Vec<TaskEntries>,
     /// For each batch driver an export of its signature: their module imports one of each.
     pub(crate) stand_ins: Vec<String>,
+    /// The shared objects that its calls may open. Where there are any, calls are run one by one.
+    pub(crate) grants: Vec<Grant>,
 }
 
 impl Service {

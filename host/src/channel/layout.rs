@@ -4,7 +4,8 @@
 //! down: supervisor writes, worker reads          up: worker writes
 //! +--------------------------------------+      +--------------------------------------+
 //! | 0     doorbell epoch          u32    |      | 0     progress                 u64   |
-//! | 4     cpu of the last poster  u32    |      | 64    feeder's bell: epoch     u32   |
+//! | 4     cpu of the last poster  u32    |      | 8     blocked on               u32   |
+//! |                                      |      | 64    feeder's bell: epoch     u32   |
 //! |                                      |      | 68    feeder's bell: asleep    u32   |
 //! | 64    ring bytes taken        u64    |      | 72    worker's bell: asleep    u32   |
 //! | 128   slot 0: order, 192 bytes       |      | 76    cpu of the worker        u32   |
@@ -83,6 +84,8 @@ pub(crate) mod up {
     use super::{PAGE, RING_BYTES, SLOT_BYTES, SLOTS};
 
     pub(crate) const PROGRESS: usize = 0;
+    /// Number of the grant, plus 1, on whose object the running call sleeps; 0 while it does not.
+    pub(crate) const BLOCKED_ON: usize = 8;
     pub(crate) const FEEDER_BELL: usize = 64;
     pub(crate) const FEEDER_ASLEEP: usize = 68;
     pub(crate) const WORKER_ASLEEP: usize = 72;

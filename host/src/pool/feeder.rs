@@ -530,7 +530,7 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
         let end = child.death().map_or_else(|| what.to_string(), |exit| exit.to_string());
         LoadProblem::Broke(format!("{end} while it loaded the module"))
     };
-    blank.control.send(&Load, &descriptors).map_err(|error| ended(&blank.child, &error))?;
+    blank.control.send(&Load { party: None }, &descriptors).map_err(|error| ended(&blank.child, &error))?;
     match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
         Ok(WorkerSays::Ready) => Ok(post),
         Ok(WorkerSays::Refused(reason)) => Err(LoadProblem::Refused(reason)),

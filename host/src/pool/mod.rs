@@ -200,6 +200,7 @@ impl Pool {
             environment: self.settings.environment.clone(),
             tasks: module::task_entries(&catalog),
             stand_ins: module::stand_ins(&catalog),
+            grants: Vec::new(),
         };
         let load = service.to_file().map_err(|error| {
             Error::new(ErrorKind::SetUp, format!("module {name} cannot be handed to workers"))

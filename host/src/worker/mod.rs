@@ -63,7 +63,9 @@ fn report_panics() {
 /// worker any more.
 fn open(control: &Control) -> Result<Option<Room>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
-    let Ok((Load, descriptors)) = control.receive_with_descriptors::<Load>(None) else { return Ok(None) };
+    let Ok((Load { party: _ }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
+        return Ok(None);
+    };
     let Ok([module, drivers, down_fd, up_fd, service]) = <[_; 5]>::try_from(descriptors) else {
         return Err("the supervisor sent other descriptors than promised".into());
     };
