@@ -41,6 +41,11 @@ mod schedule;
 mod shm;
 mod worker;
 
+/// Shared objects: numbers, locks, queues and records that host and tasks work on together.
+pub mod shared {
+    pub use crate::pool::objects::Shareable;
+}
+
 pub use channel::ring::Stream;
 pub use pool::{
     Builder, CALL_TIME_DEFAULT, Error, ErrorKind, Failure, FailureKind, MEMORY_BYTES_DEFAULT,

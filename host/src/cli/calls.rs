@@ -52,6 +52,7 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
     let kinds: Vec<String> = task.parameters.iter().map(|parameter| parameter.kind.clone()).collect();
     let parameters = Parameters { task: &calls.task, names: &names, kinds: &kinds };
     let work = module.work(number, Codec::Json, |terms| set_terms(terms, calls), look_ahead(task));
+    let work = work.map_err(unusable)?;
     let plan = Plan { calls, module: &module, task, parameters, work };
     plan.run()
 }

@@ -13,15 +13,17 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::compile::{START_TIME_MAX, greet};
 use super::module::ModuleState;
+use super::objects::Stake;
 use super::seat::Service;
-use super::shared::{Blank, SeatState, Shared, Tenure};
-use crate::channel::control::{Control, Load, WorkerSays};
+use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
+use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays};
 use crate::channel::post::Post;
 use crate::process::child::{Child, Exit};
 use crate::process::nursery;
 use crate::process::reentry::Role;
 use crate::schedule::affinity::{self, Demand, TENURE};
 use crate::schedule::deques::Deques;
+use crate::shm::object::PARTIES_MAX;
 
 /// Longest sleep of a feeder without work; wake-ups do not depend on it.
 const IDLE_MAX: Duration = Duration::from_secs(10);
@@ -199,11 +201,13 @@ impl Feeder {
             None => error.to_string(),
         };
         let (control, theirs) = Control::pair().map_err(|error| describe(&error))?;
-        let bell = Arc::new(OnceLock::<Arc<Post>>::new());
-        let (worker_bell, lobby) = (Arc::clone(&bell), Arc::clone(&self.shared.lobby));
+        let bonds = Arc::new(OnceLock::<Bonds>::new());
+        let (of_worker, lobby) = (Arc::clone(&bonds), Arc::clone(&self.shared.lobby));
         let on_death = Box::new(move |_| {
-            if let Some(post) = worker_bell.get() {
-                post.feeder_bell().ring_always();
+            if let Some(bonds) = of_worker.get() {
+                // First, so that whoever waits for what the worker held goes on at once.
+                bonds.stake.iter().for_each(Stake::bury);
+                bonds.post.feeder_bell().ring_always();
             }
             lobby.bell().ring_always();
         });
@@ -218,7 +222,7 @@ impl Feeder {
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;
-        Ok(Blank { child, control, bell })
+        Ok(Blank { child, control, bonds })
     }
 
     fn start_failed(&mut self, story: String) -> Step {
@@ -521,8 +525,16 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
         |error: std::io::Error| LoadProblem::SetUp(format!("no shared memory for a worker: {error}"));
     let (post, [down, up]) = Post::create().map_err(set_up)?;
     let post = Arc::new(post);
-    // Set once per worker; its death rings this bell from now on.
-    let _ = blank.bell.set(Arc::clone(&post));
+    let stake = Stake::new(&module.granted).map_err(|_| {
+        LoadProblem::SetUp(format!("more than {} workers and threads use shared objects", PARTIES_MAX - 2))
+    })?;
+    let party = stake.as_ref().map(|stake| stake.party);
+    // Set once per worker; its death sees to them from now on.
+    let bonds = blank.bonds.get_or_init(|| Bonds { post: Arc::clone(&post), stake });
+    if blank.child.death().is_some() {
+        // It may have died before there were any.
+        bonds.stake.iter().for_each(Stake::bury);
+    }
     let artifact = &module.artifact;
     let descriptors =
         [artifact.module.as_fd(), artifact.drivers.as_fd(), down.as_fd(), up.as_fd(), module.load.as_fd()];
@@ -530,7 +542,13 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
         let end = child.death().map_or_else(|| what.to_string(), |exit| exit.to_string());
         LoadProblem::Broke(format!("{end} while it loaded the module"))
     };
-    blank.control.send(&Load { party: None }, &descriptors).map_err(|error| ended(&blank.child, &error))?;
+    blank.control.send(&Load { party }, &descriptors).map_err(|error| ended(&blank.child, &error))?;
+    for granted in module.granted.chunks(DESCRIPTORS_MAX) {
+        let descriptors: Result<Vec<_>, _> =
+            granted.iter().map(|granted| granted.entry.descriptor(granted.rights)).collect();
+        let descriptors = descriptors.map_err(set_up)?;
+        blank.control.send(&Objects, &descriptors).map_err(|error| ended(&blank.child, &error))?;
+    }
     match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
         Ok(WorkerSays::Ready) => Ok(post),
         Ok(WorkerSays::Refused(reason)) => Err(LoadProblem::Refused(reason)),

@@ -70,7 +70,8 @@ impl Work {
     ) -> Self {
         let numeric = module.catalog.tasks[task].numeric.as_ref();
         let width = numeric.map_or(0, |numeric| numeric.signature.results.len());
-        let needs_own_entry = terms.fresh || terms.recycle != 0 || terms.timed;
+        // What a call holds of shared objects is let go at its end, which a batch does not tell.
+        let needs_own_entry = terms.fresh || terms.recycle != 0 || terms.timed || !module.granted.is_empty();
         let entry = match numeric {
             Some(numeric) if !needs_own_entry && numeric.driver.is_some() => Entry::Batch,
             Some(_) => Entry::Each,

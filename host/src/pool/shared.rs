@@ -8,6 +8,7 @@ use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::module::ModuleState;
+use super::objects::Stake;
 use super::seat::{OnLine, Posted, Service};
 use crate::channel::control::Control;
 use crate::channel::post::Post;
@@ -76,8 +77,14 @@ pub(crate) enum Tenure {
 pub(crate) struct Blank {
     pub(crate) child: Arc<Child>,
     pub(crate) control: Control,
-    /// Where its death finds the bell to ring, once it has regions.
-    pub(crate) bell: Arc<OnceLock<Arc<Post>>>,
+    /// What its death finds to do, once it has been told its module.
+    pub(crate) bonds: Arc<OnceLock<Bonds>>,
+}
+
+/// What ties a worker to others: its death rings the bell of its feeder, and takes from it what it held.
+pub(crate) struct Bonds {
+    pub(crate) post: Arc<Post>,
+    pub(crate) stake: Option<Stake>,
 }
 
 impl Seat {
@@ -141,6 +148,12 @@ impl Shared {
     pub(crate) fn add_module(&self, module: Arc<ModuleState>) {
         self.modules.write().unwrap_or_else(PoisonError::into_inner).push(module);
         self.lobby.bell().ring();
+    }
+
+    /// Takes a module off the list that nobody will give calls to any more.
+    pub(crate) fn remove_module(&self, module: &Arc<ModuleState>) {
+        let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
+        modules.retain(|listed| !Arc::ptr_eq(listed, module));
     }
 
     /// Whether the pool is being closed.

@@ -1,0 +1,199 @@
+//! The shared objects of a pool: where they come from, who is granted them, and what happens when those die.
+//!
+//! An object is made here, with all its memory, and is gone when neither a handle nor a grant refers to it any more.
+//! [`Registry`] knows the living ones by name. A worker whose module is granted objects has a [`Stake`] in them: its
+//! number as a party, and the duty of this process to bury that party when the kernel has proved the worker dead.
+
+pub(crate) mod parties;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use wasmpool_abi::is_task_name;
+use wasmpool_abi::shared::{OBJECT_NAME_BYTES_MAX, Refusal};
+
+use super::error::{Error, ErrorKind};
+use crate::channel::control::Grant;
+use crate::process::memory;
+use crate::shm::object::ground::{Ground, Rights};
+use crate::shm::object::spec::Spec;
+use crate::shm::object::{Object, Party};
+use crate::shm::region::Region;
+
+/// A shared object as this process has it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) spec: Spec,
+    pub(crate) object: Object,
+    file: OwnedFd,
+    /// The same file, open for reading only.
+    reading: OnceLock<OwnedFd>,
+}
+
+/// An object and what those who are granted it may do with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Granted {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) rights: Rights,
+}
+
+impl Entry {
+    fn create(name: String, spec: Spec) -> Result<Self, Error> {
+        let kind = spec.kind();
+        let no_room = |reason: String| {
+            Error::new(ErrorKind::SetUp, format!("no memory for shared {kind:?} `{name}`: {reason}"))
+        };
+        let bytes = spec.bytes().ok_or_else(|| no_room("no machine has so much".into()))?;
+        let (region, file) = reserve(bytes).map_err(|error| no_room(error.to_string()))?;
+        let region = Arc::new(region);
+        spec.prepare(&Ground::new(Arc::clone(&region), Rights::ReadWrite));
+        let object = Object::open(&spec, region, Rights::ReadWrite);
+        Ok(Self { name, spec, object, file, reading: OnceLock::new() })
+    }
+
+    /// The descriptor by which somebody with these rights maps it.
+    pub(crate) fn descriptor(&self, rights: Rights) -> io::Result<BorrowedFd<'_>> {
+        if rights == Rights::ReadWrite {
+            return Ok(self.file.as_fd());
+        }
+        if let Some(file) = self.reading.get() {
+            return Ok(file.as_fd());
+        }
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let file = OwnedFd::from(File::open(path)?);
+        Ok(self.reading.get_or_init(|| file).as_fd())
+    }
+}
+
+/// Makes a region with all its pages there.
+fn reserve(bytes: usize) -> io::Result<(Region, OwnedFd)> {
+    // The kernel would rather end a process than refuse a page, so what there is must be asked for before.
+    let available = memory::available();
+    if bytes as u64 > available {
+        return Err(io::Error::other(format!("it takes {bytes} bytes, and {available} are available")));
+    }
+    Region::create_reserved("wasmpool-object", bytes)
+}
+
+/// A shared object that can be granted to calls: all types of [`shared`](crate::shared).
+pub trait Shareable: sealed::HasEntry {}
+
+impl<T: sealed::HasEntry> Shareable for T {}
+
+pub(crate) mod sealed {
+    use super::{Arc, Entry};
+
+    /// Keeps [`Shareable`](super::Shareable) to this crate's own types.
+    pub trait HasEntry {
+        /// The object as the pool knows it.
+        #[doc(hidden)]
+        #[allow(private_interfaces, reason = "nobody outside can call it")]
+        fn entry(&self) -> &Arc<Entry>;
+    }
+}
+
+/// The living objects of a pool, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    entries: Mutex<BTreeMap<String, Weak<Entry>>>,
+}
+
+impl Registry {
+    /// A registry that threads know of when they end.
+    pub(crate) fn new() -> Arc<Self> {
+        let registry = Arc::default();
+        parties::watch(&registry);
+        registry
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Weak<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an object.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] for a name that is none, or that a living object has; [`ErrorKind::SetUp`] when there
+    /// is not enough memory.
+    pub(crate) fn create(&self, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
+        if !is_task_name(name) {
+            let text = format!(
+                "`{name}` cannot be the name of a shared object: use 1 to {OBJECT_NAME_BYTES_MAX} ASCII letters, \
+                 digits, `_`, `-` and `.`"
+            );
+            return Err(Error::new(ErrorKind::Setting, text));
+        }
+        let mut entries = self.entries();
+        if let Some(entry) = entries.get(name).and_then(Weak::upgrade) {
+            let kind = entry.spec.kind();
+            let text = format!("the pool has a shared {kind:?} named `{name}` already: choose another name");
+            return Err(Error::new(ErrorKind::Setting, text));
+        }
+        let entry = Arc::new(Entry::create(name.to_owned(), spec)?);
+        entries.retain(|_, entry| entry.strong_count() > 0);
+        entries.insert(name.to_owned(), Arc::downgrade(&entry));
+        Ok(entry)
+    }
+
+    /// Removes every trace of a party from all objects.
+    pub(super) fn bury(&self, party: Party) {
+        let entries: Vec<Arc<Entry>> = self.entries().values().filter_map(Weak::upgrade).collect();
+        for entry in entries {
+            entry.object.bury(party);
+        }
+    }
+}
+
+/// What workers are told of these grants.
+pub(crate) fn describe(granted: &[Granted]) -> Vec<Grant> {
+    let grant = |granted: &Granted| Grant {
+        name: granted.entry.name.clone(),
+        spec: granted.entry.spec.clone(),
+        rights: granted.rights,
+    };
+    granted.iter().map(grant).collect()
+}
+
+/// One worker's part in the objects that its module is granted.
+#[derive(Debug)]
+pub(crate) struct Stake {
+    pub(crate) party: Party,
+    pub(crate) granted: Arc<[Granted]>,
+    is_buried: AtomicBool,
+}
+
+impl Stake {
+    /// A stake for a new worker; none where nothing is granted.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Crowded`] when there are too many workers and threads.
+    pub(crate) fn new(granted: &Arc<[Granted]>) -> Result<Option<Self>, Refusal> {
+        if granted.is_empty() {
+            return Ok(None);
+        }
+        let stake =
+            Self { party: parties::take()?, granted: Arc::clone(granted), is_buried: AtomicBool::new(false) };
+        Ok(Some(stake))
+    }
+
+    /// Takes everything from the worker that it held. It must be proved dead, or never have been told of its stake.
+    pub(crate) fn bury(&self) {
+        // Relaxed: it only decides who of several does it.
+        if self.is_buried.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for granted in &*self.granted {
+            if granted.rights == Rights::ReadWrite {
+                granted.entry.object.bury(self.party);
+            }
+        }
+        parties::give_back(self.party);
+    }
+}
