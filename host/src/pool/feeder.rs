@@ -55,6 +55,8 @@ pub(crate) struct Feeder {
     /// The module that the next worker here will serve, when that is settled.
     next: Option<Arc<ModuleState>>,
     failed_starts: u32,
+    /// The process that was started last: the pool is not closed before it is gone, whatever became of it.
+    latest: Option<Arc<Child>>,
     /// Since when its worker has had nothing to do.
     idle_since: Option<Instant>,
 }
@@ -75,7 +77,7 @@ enum Step {
 
 impl Feeder {
     pub(crate) fn new(shared: Arc<Shared>, number: usize, deques: Deques<Chunk>) -> Self {
-        Self { shared, number, deques, next: None, failed_starts: 0, idle_since: None }
+        Self { shared, number, deques, next: None, failed_starts: 0, latest: None, idle_since: None }
     }
 
     /// Begins to feed, on a thread of its own.
@@ -142,18 +144,12 @@ impl Feeder {
     fn end(self) {
         // What still lies in the deque belongs to jobs that were cancelled; dropping it settles nothing.
         let mut state = self.state();
-        let child = match std::mem::replace(&mut state.tenure, Tenure::Vacant) {
-            Tenure::Serving(service) => {
-                let child = Arc::clone(&service.child);
-                service.abandon();
-                Some(child)
-            }
-            Tenure::Blank(blank) => Some(blank.child),
-            Tenure::Vacant => None,
-        };
+        if let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) {
+            service.abandon();
+        }
         self.shared.seats[self.number].set_process(None);
         drop(state);
-        if let Some(child) = child {
+        if let Some(child) = self.latest {
             child.kill();
             child.wait(CLOSE_TIME_MAX);
         }
@@ -214,7 +210,7 @@ impl Feeder {
         }
     }
 
-    fn start_blank(&self) -> Result<Blank, String> {
+    fn start_blank(&mut self) -> Result<Blank, String> {
         let describe = |error: &dyn std::error::Error| match error.source() {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
@@ -232,12 +228,14 @@ impl Feeder {
         });
         let child = nursery::spawn(Role::Worker, theirs, on_death).map_err(|error| describe(&error))?;
         let child = Arc::new(child);
+        self.latest = Some(Arc::clone(&child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
         if self.shared.is_closing() {
             // Whoever closes may have looked before the process was there.
             child.kill();
         }
         greet(&control).map_err(|error| {
+            child.kill();
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;
@@ -272,7 +270,7 @@ impl Feeder {
                 // Relaxed: a count that schedules, nothing more.
                 module.workers.fetch_sub(1, Ordering::Relaxed);
                 self.shared.seats[self.number].set_process(None);
-                drop(blank);
+                blank.child.kill();
                 if self.shared.is_closing() {
                     return Step::End;
                 }
@@ -309,8 +307,13 @@ impl Feeder {
         Some(module)
     }
 
+    /// Ends the process that sits here.
     fn vacate(&self, state: &mut SeatState) {
-        state.tenure = Tenure::Vacant;
+        match std::mem::replace(&mut state.tenure, Tenure::Vacant) {
+            Tenure::Serving(service) => service.child.kill(),
+            Tenure::Blank(blank) => blank.child.kill(),
+            Tenure::Vacant => {}
+        }
         self.shared.seats[self.number].set_process(None);
     }
 
