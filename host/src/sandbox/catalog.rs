@@ -16,7 +16,7 @@ use wasmpool_abi::{NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
 
 use super::driver::{Number, SIGNATURES_MAX, Signature};
 use super::outline::{Names, Outline};
-use super::wasi;
+use super::{shared, wasi};
 
 pub(crate) use super::outline::{Import, ImportKind, OutlineError};
 
@@ -199,7 +199,10 @@ fn distance(left: &str, right: &str) -> usize {
 fn is_granted(import: &Import) -> bool {
     let ImportKind::Function(Some(signature)) = &import.kind else { return false };
     match import.module.as_str() {
-        wasmpool_abi::IMPORT_MODULE => pull_loop_function(&import.name).as_ref() == Some(signature),
+        wasmpool_abi::IMPORT_MODULE => {
+            let own = pull_loop_function(&import.name).or_else(|| shared::signature(&import.name));
+            own.as_ref() == Some(signature)
+        }
         wasi::MODULE => wasi::signature(&import.name).as_ref() == Some(signature),
         _ => false,
     }

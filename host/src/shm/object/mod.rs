@@ -47,6 +47,7 @@ pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod queue;
 pub(crate) mod semaphore;
+pub(crate) mod several;
 pub(crate) mod spec;
 
 use std::num::NonZeroU16;
