@@ -54,6 +54,13 @@ pub(crate) mod queue;
 mod records;
 pub(crate) mod semaphore;
 pub(crate) mod spec;
+mod table;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "a model runs only the calls it needs")]
+mod model;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -75,6 +82,7 @@ use semaphore::Semaphore;
 use spec::Spec;
 
 use super::region::Region;
+use super::{atomic, futex};
 
 /// Parties that there can be at a time, the supervisor's threads included; numbers are below it.
 pub(crate) const PARTIES_MAX: usize = 1024;
