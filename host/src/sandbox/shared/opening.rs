@@ -7,7 +7,7 @@ use wasmtime::Caller;
 
 use super::belongings::Belonging;
 use super::trouble::{About, Trouble, noun};
-use super::{Stopped, deliver, fetch, finish, finish_with, views};
+use super::{Stopped, check_room, deliver, fetch, finish, finish_with, views};
 use crate::sandbox::guest::Guest;
 use crate::shm::object::Object;
 use crate::shm::object::spec::Spec;
@@ -29,7 +29,8 @@ pub(super) fn open(
         Err(stopped) => (None, Err(stopped)),
     };
     // A full table is nobody's fault but the call's.
-    let about = object.filter(|_| !matches!(opened, Err(Stopped::Refused(Trouble { refusal: Refusal::TooManyOpen, .. }))));
+    let about = object
+        .filter(|_| !matches!(opened, Err(Stopped::Refused(Trouble { refusal: Refusal::TooManyOpen, .. }))));
     finish(&mut caller, about, opened.map(i64::from))
 }
 
@@ -75,7 +76,8 @@ fn check_element(belonging: &Belonging, element: i32) -> Result<(), Trouble> {
     if element == ANY {
         return Ok(());
     }
-    let expected = Element::from_code(element).ok_or_else(|| Trouble::invalid("holds no such elements as any"))?;
+    let expected =
+        Element::from_code(element).ok_or_else(|| Trouble::invalid("holds no such elements as any"))?;
     match &belonging.spec {
         Spec::Value { element } | Spec::Array { element, .. } if *element == expected => Ok(()),
         _ => Err(Trouble::new(Refusal::WrongElement, About::Expected(expected.name()))),
@@ -95,7 +97,8 @@ pub(super) fn refusal(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32)
     let text = shared.trouble.as_ref().map(|(trouble, object)| trouble.text(&shared.belongings, *object));
     let text = text.unwrap_or_default();
     let bytes = text.floor_char_boundary(capacity as usize);
-    let delivered = deliver(&mut caller, buffer, &text.as_bytes()[..bytes]);
+    let delivered = check_room(&caller, buffer, capacity as usize)
+        .and_then(|()| deliver(&mut caller, buffer, &text.as_bytes()[..bytes]));
     finish(&mut caller, None, delivered.map(|()| bytes as i64)).map(|answer| answer as i32)
 }
 
@@ -121,7 +124,8 @@ pub(super) fn unmap(mut caller: Caller<'_, Guest>, address: i32) -> wasmtime::Re
     let belongings = Arc::clone(&shared.belongings);
     let address = u64::from(address as u32);
     let unmapped = shared.views.unmap(&belongings, address).then_some(0).ok_or_else(|| {
-        let words = format!("no view begins at {address:#x}: views last until they are unmapped or their call ends");
+        let words =
+            format!("no view begins at {address:#x}: views last until they are unmapped or their call ends");
         Trouble::words(Refusal::Invalid, words).into()
     });
     finish(&mut caller, None, unmapped).map(|status| status as i32)
