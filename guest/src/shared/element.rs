@@ -68,7 +68,8 @@ macro_rules! integers {
                 bits as Self
             }
 
-            #[inline]
+            // Always, so that of all operations the one that is meant remains.
+            #[inline(always)]
             unsafe fn apply(cell: *mut Self, op: CellOp, a: i64, b: i64) -> Result<i64, i64> {
                 // SAFETY: the caller promises what this asks for: alignment, life, and that all access is atomic.
                 let cell = unsafe { $atomic::from_ptr(cell) };
@@ -123,7 +124,8 @@ macro_rules! floats {
                 $type::from_bits(bits as $bits)
             }
 
-            #[inline]
+            // Always, so that of all operations the one that is meant remains.
+            #[inline(always)]
             unsafe fn apply(cell: *mut Self, op: CellOp, a: i64, b: i64) -> Result<i64, i64> {
                 // SAFETY: the caller promises what this asks for: alignment, life, and that all access is atomic.
                 let cell = unsafe { $atomic::from_ptr(cell.cast()) };
@@ -174,7 +176,7 @@ impl sealed::Cell for bool {
         bits != 0
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn apply(cell: *mut Self, op: CellOp, a: i64, b: i64) -> Result<i64, i64> {
         // SAFETY: the caller's promise for a `bool` is the same as for a `u8`, which has its size and alignment.
         unsafe { u8::apply(cell.cast(), op, a, b) }

@@ -11,8 +11,9 @@ use super::element::{Bits, Element, Number};
 use super::error::{SharedError, SharedErrorKind};
 use super::lease::Mapped;
 
-/// Whether the compiler makes atomic instructions of atomic operations. For wasm without this feature it makes plain ones.
-const ATOMICS_ARE_REAL: bool = cfg!(any(not(target_family = "wasm"), target_feature = "atomics"));
+/// Whether the compiler makes atomic instructions of atomic operations. For wasm it makes plain ones
+/// unless it is told otherwise, which `build.rs` finds out.
+const ATOMICS_ARE_REAL: bool = cfg!(any(not(target_family = "wasm"), wasm_atomics));
 
 /// Elements of an array for atomic operations, without a host call if they are mapped.
 ///
@@ -74,7 +75,8 @@ impl<'a, T: Element> SharedView<'a, T> {
     cell_methods!(index);
 
     /// One operation; `index` counts from the view's first element.
-    #[inline]
+    // These are inlined always, so that of all operations the one that is meant remains.
+    #[inline(always)]
     fn cell(&self, index: usize, op: CellOp, a: i64, b: i64) -> Result<i64, SharedError> {
         match &self.mapped {
             // An exchange goes through `exchange`; nothing else finds what it does not expect.
@@ -83,7 +85,7 @@ impl<'a, T: Element> SharedView<'a, T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn exchange(&self, index: usize, current: i64, new: i64) -> Result<Result<i64, i64>, SharedError> {
         match &self.mapped {
             Some(mapped) => self.apply(mapped, index, CellOp::CompareExchange, current, new),
@@ -91,7 +93,7 @@ impl<'a, T: Element> SharedView<'a, T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn apply(
         &self,
         mapped: &Mapped<'_, T>,
