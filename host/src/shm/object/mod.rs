@@ -48,6 +48,7 @@ pub(crate) mod pipe;
 pub(crate) mod queue;
 pub(crate) mod semaphore;
 pub(crate) mod spec;
+pub(crate) mod text;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
