@@ -11,7 +11,7 @@ pub(crate) mod region;
 
 /// The atomics that the protocols are built on; a model checker puts its own in their place.
 mod atomic {
-    pub(super) use std::sync::atomic::{AtomicU32, Ordering, fence};
+    pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 }
 
 #[cfg(test)]

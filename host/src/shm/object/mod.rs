@@ -36,6 +36,7 @@
 pub(crate) mod barrier;
 pub(crate) mod cells;
 pub(crate) mod condition;
+pub(crate) mod crash;
 pub(crate) mod dict;
 pub(crate) mod event;
 pub(crate) mod ground;
@@ -49,6 +50,13 @@ pub(crate) mod queue;
 pub(crate) mod semaphore;
 pub(crate) mod spec;
 pub(crate) mod text;
+mod table;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "a model runs only the calls it needs")]
+mod model;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -70,6 +78,7 @@ use semaphore::Semaphore;
 use spec::Spec;
 
 use super::region::Region;
+use super::{atomic, futex};
 
 /// Parties that there can be at a time, the supervisor's threads included; numbers are below it.
 pub(crate) const PARTIES_MAX: usize = 1024;
