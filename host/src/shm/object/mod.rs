@@ -53,6 +53,7 @@ pub(crate) mod pipe;
 pub(crate) mod queue;
 mod records;
 pub(crate) mod semaphore;
+pub(crate) mod several;
 pub(crate) mod spec;
 pub(crate) mod text;
 mod table;
