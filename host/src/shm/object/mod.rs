@@ -55,6 +55,7 @@ mod records;
 pub(crate) mod semaphore;
 pub(crate) mod several;
 pub(crate) mod spec;
+pub(crate) mod text;
 mod table;
 
 #[cfg(test)]
