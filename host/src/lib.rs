@@ -38,13 +38,9 @@ mod printable;
 mod process;
 mod sandbox;
 mod schedule;
+pub mod shared;
 mod shm;
 mod worker;
-
-/// Shared objects: numbers, locks, queues and records that host and tasks work on together.
-pub mod shared {
-    pub use crate::pool::objects::Shareable;
-}
 
 pub use channel::ring::Stream;
 pub use pool::{

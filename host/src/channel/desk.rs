@@ -189,6 +189,18 @@ impl Desk {
         self.up.word64(up::PROGRESS).store(0, Ordering::Relaxed);
     }
 
+    /// Says that the running call is about to sleep on the object of this grant, and has the supervisor look.
+    pub(crate) fn block_on(&self, grant: usize) {
+        // Relaxed: the word stands for itself, and the bell publishes it.
+        self.up.word32(up::BLOCKED_ON).store(grant as u32 + 1, Ordering::Relaxed);
+        self.feeder_bell().ring();
+    }
+
+    /// Says that the running call sleeps no more.
+    pub(crate) fn unblock(&self) {
+        self.up.word32(up::BLOCKED_ON).store(0, Ordering::Relaxed);
+    }
+
     /// What the driver adds a call's number plus one to, to name it in the progress word.
     pub(crate) fn progress_tag(&self) -> i64 {
         tagged(self.generation, 0) as i64

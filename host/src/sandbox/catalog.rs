@@ -16,7 +16,7 @@ use wasmpool_abi::{NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
 
 use super::driver::{Number, SIGNATURES_MAX, Signature};
 use super::outline::{Names, Outline};
-use super::wasi;
+use super::{shared, wasi};
 
 pub(crate) use super::outline::{Import, ImportKind, OutlineError};
 
@@ -199,32 +199,23 @@ fn distance(left: &str, right: &str) -> usize {
 fn is_granted(import: &Import) -> bool {
     let ImportKind::Function(Some(signature)) = &import.kind else { return false };
     match import.module.as_str() {
-        wasmpool_abi::IMPORT_MODULE => own_function(&import.name).as_ref() == Some(signature),
+        wasmpool_abi::IMPORT_MODULE => {
+            let own = pull_loop_function(&import.name).or_else(|| shared::signature(&import.name));
+            own.as_ref() == Some(signature)
+        }
         wasi::MODULE => wasi::signature(&import.name).as_ref() == Some(signature),
         _ => false,
     }
 }
 
-/// Signature of a function of the pull loop or of shared objects, as `wasmpool-abi` documents it.
-fn own_function(name: &str) -> Option<Signature> {
+/// Signature of a function of the pull loop, as `wasmpool-abi` documents it.
+fn pull_loop_function(name: &str) -> Option<Signature> {
     use Number::{I32, I64};
-    use wasmpool_abi::shared;
     let (parameters, results): (&[Number], &[Number]) = match name {
         wasmpool_abi::IMPORT_NEXT => (&[I32, I32], &[I64]),
         wasmpool_abi::IMPORT_FETCH => (&[I32], &[]),
         wasmpool_abi::IMPORT_DONE => (&[I32, I32, I32], &[]),
         wasmpool_abi::IMPORT_PANICKED => (&[I32, I32], &[]),
-        shared::IMPORT_OPEN => (&[I32, I32, I32, I32], &[I64]),
-        shared::IMPORT_CLOSE | shared::IMPORT_STAGED | shared::IMPORT_UNMAP => (&[I32], &[I32]),
-        shared::IMPORT_REFUSAL => (&[I32, I32], &[I32]),
-        shared::IMPORT_CELL => (&[I32, I32, I64, I64, I64, I32], &[I32]),
-        shared::IMPORT_SLICE => (&[I32, I32, I64, I32, I64], &[I32]),
-        shared::IMPORT_OP => (&[I32, I32, I64, I64, I32], &[I32]),
-        shared::IMPORT_PUT => (&[I32, I32, I32, I64], &[I32]),
-        shared::IMPORT_GET => (&[I32, I64, I32, I32, I32], &[I32]),
-        shared::IMPORT_RECORD => (&[I32, I32, I32, I32, I64, I32, I32, I32, I32, I32], &[I32]),
-        shared::IMPORT_WAIT => (&[I32, I32, I64, I32], &[I32]),
-        shared::IMPORT_MAP => (&[I32, I32, I64, I64], &[I64]),
         _ => return None,
     };
     Some(Signature { parameters: parameters.to_vec(), results: results.to_vec() })

@@ -6,11 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
+use super::memory::{self, Protected};
+use super::shared::{Belongings, Shared};
 use super::wasi::{Clock, Stop, WasiHost};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{EndKind, MESSAGE_BYTES_MAX};
 use crate::channel::order::Order;
 use crate::channel::ring::{LINE_BYTES_MAX, Stream};
+use crate::shm::object::CallEnd;
 
 /// Bytes that a table element counts for in the memory limit.
 const TABLE_ELEMENT_BYTES: usize = 8;
@@ -25,6 +28,7 @@ pub(crate) struct Guest {
     pub(super) pull: Pull,
     /// What the guest said before it trapped.
     pub(super) panic: Option<String>,
+    pub(super) shared: Shared,
     environment: Arc<[(String, String)]>,
 }
 
@@ -60,7 +64,12 @@ pub(super) struct Pull {
 
 impl Guest {
     /// The state of a new instance.
-    pub(super) fn new(desk: Desk, memory_bytes_max: u64, environment: Arc<[(String, String)]>) -> Self {
+    pub(super) fn new(
+        desk: Desk,
+        memory_bytes_max: u64,
+        environment: Arc<[(String, String)]>,
+        belongings: Arc<Belongings>,
+    ) -> Self {
         Self {
             desk,
             memory: None,
@@ -80,6 +89,7 @@ impl Guest {
                 started: Instant::now(),
             },
             panic: None,
+            shared: Shared::new(belongings),
             environment,
         }
     }
@@ -107,6 +117,18 @@ impl Guest {
         self.desk.end(call, kind, bytes, nanoseconds);
     }
 
+    /// Lets go of all shared objects that the call has opened; before its result is handed back, so that whoever has
+    /// the result finds them free.
+    pub(super) fn end_sharing(&mut self) {
+        self.shared.end_call(CallEnd::Normal);
+    }
+
+    /// Leaves the instance, which goes after this, whatever it was doing.
+    pub(super) fn leave(&mut self) {
+        self.finish_lines();
+        self.shared.leave();
+    }
+
     /// Passes on lines that the guest has begun and not ended: a call's output is out when the call is.
     pub(super) fn finish_lines(&mut self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -132,7 +154,7 @@ impl ResourceLimiter for Guest {
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         // The engine refused a growth that was allowed here. How much it was is not told, so it stays counted: an
         // instance that fills the engine's own limits is at its end anyway.
-        self.memory_limit.refused = true;
+        self.memory_limit.refused |= !self.memory_limit.looks_away;
         drop(error);
         Ok(())
     }
@@ -165,6 +187,12 @@ impl MemoryLimit {
 /// Whether a growth stays below what the module itself allows.
 fn fits(desired: usize, maximum: Option<usize>) -> bool {
     maximum.is_none_or(|maximum| desired <= maximum)
+}
+
+impl Protected for Guest {
+    fn is_protected(&self, address: u32, length: usize) -> bool {
+        self.shared.views().is_protected(address, length)
+    }
 }
 
 impl WasiHost for Guest {
@@ -258,54 +286,91 @@ fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::
     guest.pull.calls_left -= 1;
     guest.pull.running = Some(call);
     guest.begin(call);
-    let (memory, guest) = memory_and_guest(&mut caller)?;
     let input = guest.input(call);
     if input.len() <= capacity as usize {
-        input.copy(guest, slice(memory, buffer, input.len())?);
+        hand_in(&mut caller, &input, buffer)?;
     }
     Ok(input.len() as i64)
 }
 
 fn fetch(mut caller: Caller<'_, Guest>, buffer: u32) -> wasmtime::Result<()> {
-    let (memory, guest) = memory_and_guest(&mut caller)?;
+    let guest = caller.data();
     let call =
         guest.pull.running.ok_or_else(|| broken_order("fetched an input while no call was running"))?;
     let input = guest.input(call);
-    input.copy(guest, slice(memory, buffer, input.len())?);
-    Ok(())
+    hand_in(&mut caller, &input, buffer)
 }
 
 fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wasmtime::Result<()> {
-    let (memory, guest) = memory_and_guest(&mut caller)?;
     let done = Done::from_code(kind).ok_or_else(|| broken_order("ended a call in no known way"))?;
-    let bytes = slice(memory, bytes, length as usize)?;
-    let call =
-        guest.pull.running.take().ok_or_else(|| broken_order("ended a call while none was running"))?;
-    match done {
-        Done::Returned => guest.end(call, EndKind::Returned, bytes),
-        Done::Failed => guest.end_with_message(call, EndKind::Failed, bytes),
-        Done::Refused => guest.end_with_message(call, EndKind::Refused, bytes),
-    }
-    Ok(())
+    hand_out(&mut caller, bytes, length as usize, |guest, bytes| {
+        let call =
+            guest.pull.running.take().ok_or_else(|| broken_order("ended a call while none was running"))?;
+        guest.end_sharing();
+        match done {
+            Done::Returned => guest.end(call, EndKind::Returned, bytes),
+            Done::Failed => guest.end_with_message(call, EndKind::Failed, bytes),
+            Done::Refused => guest.end_with_message(call, EndKind::Refused, bytes),
+        }
+        Ok(())
+    })
 }
 
 fn panicked(mut caller: Caller<'_, Guest>, message: u32, length: u32) -> wasmtime::Result<()> {
-    let (memory, guest) = memory_and_guest(&mut caller)?;
-    let message = slice(memory, message, (length as usize).min(MESSAGE_BYTES_MAX))?;
-    guest.panic = Some(String::from_utf8_lossy(message).into_owned());
-    Ok(())
+    hand_out(&mut caller, message, (length as usize).min(MESSAGE_BYTES_MAX), |guest, message| {
+        guest.panic = Some(String::from_utf8_lossy(message).into_owned());
+        Ok(())
+    })
 }
 
 fn broken_order(what: &str) -> wasmtime::Error {
     wasmtime::Error::msg(format!("the task broke the order of the pull loop: it {what}"))
 }
 
+/// Copies an input into guest memory.
+///
+/// Straight from the region, as long as the memory is the guest's alone. Where it has shown a view, some of its pages
+/// are other processes' too, and there must be no reference to them: the copy goes by way of our own memory.
+fn hand_in(caller: &mut Caller<'_, Guest>, input: &PullInput, address: u32) -> wasmtime::Result<()> {
+    if caller.data().shared.views().have_been() {
+        let memory = exported_memory(caller)?;
+        memory::check_writable(&*caller, memory, address, input.len())?;
+        let mut bytes = vec![0; input.len()];
+        input.copy(caller.data(), &mut bytes);
+        return Ok(memory::write(caller, memory, address, &bytes)?);
+    }
+    let (memory, guest) = memory_and_guest(caller)?;
+    input.copy(guest, slice(memory, address, input.len())?);
+    Ok(())
+}
+
+/// Has `take` look at bytes of guest memory: at themselves or at a copy, as in [`hand_in`].
+fn hand_out(
+    caller: &mut Caller<'_, Guest>,
+    address: u32,
+    length: usize,
+    take: impl FnOnce(&mut Guest, &[u8]) -> wasmtime::Result<()>,
+) -> wasmtime::Result<()> {
+    if caller.data().shared.views().have_been() {
+        let memory = exported_memory(caller)?;
+        memory::check(&*caller, memory, address, length)?;
+        let mut bytes = vec![0; length];
+        memory::read(&*caller, memory, address, &mut bytes)?;
+        return take(caller.data_mut(), &bytes);
+    }
+    let (memory, guest) = memory_and_guest(caller)?;
+    take(guest, slice(memory, address, length)?)
+}
+
+/// The memory that host functions reach.
+pub(super) fn exported_memory(caller: &Caller<'_, Guest>) -> wasmtime::Result<Memory> {
+    caller.data().memory.ok_or_else(|| wasmtime::Error::msg("the module exports no memory named `memory`"))
+}
+
 fn memory_and_guest<'a>(
     caller: &'a mut Caller<'_, Guest>,
 ) -> wasmtime::Result<(&'a mut [u8], &'a mut Guest)> {
-    let memory = caller.data().memory;
-    let memory = memory.ok_or_else(|| wasmtime::Error::msg("the module exports no memory named `memory`"))?;
-    Ok(memory.data_and_store_mut(caller))
+    Ok(exported_memory(caller)?.data_and_store_mut(caller))
 }
 
 fn slice(memory: &mut [u8], start: u32, length: usize) -> wasmtime::Result<&mut [u8]> {

@@ -5,6 +5,10 @@
 //! word with relaxed atomic operations, and what came out is looked at only afterwards. Relaxed is enough, because
 //! no order between the bytes is promised to anyone; a torn copy is the guest's own doing.
 //!
+//! Some of those pages must not be written to (a view for reading, and room in which no view lies at present). A guest
+//! that tries traps; a host function must not try, for nothing catches its fault. So whatever owns the memory says
+//! which bytes are [`Protected`], and writing asks.
+//!
 //! Nothing here knows what the bytes mean.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -14,9 +18,15 @@ use wasmtime::{AsContext, AsContextMut, Memory};
 /// Bytes of the words that the bulk of a copy moves.
 const WORD_BYTES: usize = size_of::<u64>();
 
-/// A guest named an address that its memory does not have.
+/// Knows which bytes of a guest's memory are mapped for reading only; it is the store's data.
+pub(crate) trait Protected {
+    /// Whether any of these bytes is.
+    fn is_protected(&self, address: u32, length: usize) -> bool;
+}
+
+/// A guest named an address that its memory does not have, or that it may only read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("address range {address:#x} + {length} lies outside the guest's memory")]
+#[error("address range {address:#x} + {length} lies outside the guest's memory, or where it may only read")]
 pub(crate) struct OutOfBounds {
     /// First byte of the range.
     pub address: u32,
@@ -43,15 +53,53 @@ pub(crate) fn read(
 ///
 /// # Errors
 ///
-/// When any of the bytes would lie outside the memory; nothing is copied then.
+/// When any of the bytes would lie outside the memory, or is protected; nothing is copied then.
 pub(crate) fn write(
-    store: impl AsContextMut,
+    store: impl AsContextMut<Data: Protected>,
     memory: Memory,
     address: u32,
     bytes: &[u8],
 ) -> Result<(), OutOfBounds> {
+    check_writable(&store, memory, address, bytes.len())?;
     cells(&store, memory, address, bytes.len())?.copy_from(bytes);
     Ok(())
+}
+
+/// Writes a number as eight bytes, little-endian, to any address.
+///
+/// # Errors
+///
+/// As [`write`].
+pub(crate) fn write_u64(
+    store: impl AsContextMut<Data: Protected>,
+    memory: Memory,
+    address: u32,
+    number: u64,
+) -> Result<(), OutOfBounds> {
+    check_writable(&store, memory, address, WORD_BYTES)?;
+    match cells(&store, memory, address, WORD_BYTES)? {
+        // Where the guest aligned it, it is one word, and the store one instruction.
+        Cells { words: [word], .. } => word.store(number.to_le(), Ordering::Relaxed),
+        cells => cells.copy_from(&number.to_le_bytes()),
+    }
+    Ok(())
+}
+
+/// Whether all bytes of a range exist and may be written to.
+///
+/// # Errors
+///
+/// When they do not, or may not.
+pub(crate) fn check_writable(
+    store: impl AsContext<Data: Protected>,
+    memory: Memory,
+    address: u32,
+    length: usize,
+) -> Result<(), OutOfBounds> {
+    if store.as_context().data().is_protected(address, length) {
+        return Err(OutOfBounds { address, length });
+    }
+    check(store, memory, address, length)
 }
 
 /// Whether all bytes of a range exist.
@@ -141,8 +189,17 @@ mod tests {
 
     const PAGE: u32 = 65_536;
 
-    fn memory() -> (Store<()>, Memory) {
-        let mut store = Store::new(&Engine::default(), ());
+    /// Protects no bytes, or these.
+    struct Owner(std::ops::Range<usize>);
+
+    impl Protected for Owner {
+        fn is_protected(&self, address: u32, length: usize) -> bool {
+            (address as usize) < self.0.end && self.0.start < address as usize + length
+        }
+    }
+
+    fn memory() -> (Store<Owner>, Memory) {
+        let mut store = Store::new(&Engine::default(), Owner(0..0));
         let memory = Memory::new(&mut store, MemoryType::new(1, Some(1))).unwrap();
         (store, memory)
     }
@@ -177,5 +234,16 @@ mod tests {
         let mut last = [0; 3];
         read(&store, memory, PAGE - 3, &mut last).unwrap();
         assert_eq!(last, [1, 2, 3]);
+    }
+
+    #[test]
+    fn protected_bytes_are_read_and_not_written() {
+        let (mut store, memory) = memory();
+        store.data_mut().0 = 16..32;
+        assert!(write(&mut store, memory, 8, &[1; 8]).is_ok());
+        assert!(write(&mut store, memory, 8, &[1; 9]).is_err());
+        assert!(write(&mut store, memory, 31, &[1]).is_err());
+        assert!(write(&mut store, memory, 32, &[1]).is_ok());
+        assert!(read(&store, memory, 16, &mut [0; 16]).is_ok());
     }
 }

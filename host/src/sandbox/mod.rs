@@ -10,7 +10,8 @@
 //!
 //! [`engine`] holds all settings. [`outline`] and [`catalog`] say what a module declares and what that means as
 //! tasks. [`driver`] writes the loops that call numeric tasks, and [`compile`] turns module and drivers into machine
-//! code. [`wasi`] and [`memory`] are what a running task sees of its host.
+//! code. [`wasi`] and [`memory`] are what a running task sees of its host, [`shared`] what it sees of the objects that
+//! workers share.
 //!
 //! What is not here: processes and their confinement, regions, descriptors, scheduling. The supervisor's part never
 //! loads machine code; the worker's part never compiles.
@@ -23,5 +24,6 @@ pub(crate) mod engine;
 mod guest;
 pub(crate) mod memory;
 mod outline;
+pub(crate) mod shared;
 pub(crate) mod tenant;
 pub(crate) mod wasi;

@@ -19,8 +19,9 @@ use wasmtime::{
 };
 
 use super::driver::Number;
-use super::engine::{WorkerLimits, worker_engine};
+use super::engine::{MEMORY_BYTES_MAX, WorkerLimits, worker_engine};
 use super::guest::{self, Guest};
+use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
 use super::{driver, driver_memory};
 use crate::channel::control::{NumericEntry, Service, TaskEntries};
@@ -54,6 +55,7 @@ pub(crate) struct House {
     module: InstancePre<Guest>,
     drivers: Option<Module>,
     service: Service,
+    belongings: Arc<Belongings>,
     environment: Arc<[(String, String)]>,
     /// How each task is entered, by its number.
     entrances: Vec<Entrance>,
@@ -113,9 +115,15 @@ impl House {
     /// # Errors
     ///
     /// When the code is of another engine, or wants an import that there is not.
-    pub(crate) fn open(service: Service, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<Self> {
+    pub(crate) fn open(
+        service: Service,
+        module: OwnedFd,
+        drivers: OwnedFd,
+        belongings: Belongings,
+    ) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
-            memory_bytes_max: service.memory_bytes_max,
+            // Views lie in a guest's memory beyond what it may have for itself; that limit is the store's limiter's.
+            memory_bytes_max: if belongings.have_cells() { MEMORY_BYTES_MAX } else { service.memory_bytes_max },
             keep_resident_bytes: service.keep_resident_bytes as usize,
         };
         let engine = worker_engine(&limits)?;
@@ -124,9 +132,11 @@ impl House {
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
+        shared::add_to_linker(&mut linker)?;
         Ok(Self {
             engine,
             drivers,
+            belongings: Arc::new(belongings),
             environment: service.environment.clone().into(),
             entrances: service.tasks.iter().map(|task| Entrance::of(task, &module)).collect(),
             memory: module.get_export_index("memory"),
@@ -138,7 +148,8 @@ impl House {
     }
 
     fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
-        let guest = Guest::new(desk, self.service.memory_bytes_max, Arc::clone(&self.environment));
+        let (environment, belongings) = (Arc::clone(&self.environment), Arc::clone(&self.belongings));
+        let guest = Guest::new(desk, self.service.memory_bytes_max, environment, belongings);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest);
         store.data_mut().prepare(order);
@@ -149,7 +160,7 @@ impl House {
             }
             Err(error) => {
                 let (kind, detail) = judge(&error, store.data_mut());
-                Err(Box::new((store.into_data().desk, kind, detail)))
+                Err(Box::new((vacate(store), kind, detail)))
             }
         }
     }
@@ -163,6 +174,15 @@ impl House {
         }
         Ok(instance)
     }
+}
+
+/// Takes an instance down. Nothing of it stays but the desk.
+///
+/// The guest leaves first: `into_data` lets go of the instances before it hands out the data, so that the guard of
+/// mapped views, which is part of the data, would come too late.
+fn vacate(mut store: Store<Guest>) -> Desk {
+    store.data_mut().leave();
+    store.into_data().desk
 }
 
 /// A function of an instance, if it exports one of this kind there.
@@ -299,9 +319,7 @@ impl Room {
         if let Occupant::Tenant(_) = &self.occupant
             && let Occupant::Tenant(tenant) = std::mem::replace(&mut self.occupant, Occupant::Moving)
         {
-            let mut guest = tenant.store.into_data();
-            guest.finish_lines();
-            self.occupant = Occupant::Nobody(guest.desk);
+            self.occupant = Occupant::Nobody(vacate(tenant.store));
         }
     }
 
@@ -446,6 +464,10 @@ impl Tenant {
         };
         pull.calls_left = left;
         let result = entry.call(&mut self.store, codec as i32);
+        if result.is_ok() && self.store.data().pull.running.is_none() {
+            // What was opened after the last call had ended.
+            self.store.data_mut().end_sharing();
+        }
         self.calls += left - self.store.data().pull.calls_left;
         result
     }
@@ -459,6 +481,7 @@ impl Tenant {
         let mut values = self.arguments(&task.entry, call);
         let results = self.call_raw(&function, task, &mut values)?;
         self.write_out()?;
+        self.store.data_mut().end_sharing();
         Ok(results)
     }
 
@@ -506,6 +529,10 @@ impl Tenant {
         task: Option<&NumericEntry>,
         calls: std::ops::Range<u32>,
     ) -> wasmtime::Result<()> {
+        if house.belongings.len() > 0 {
+            // A driver cannot tell where one call ends, so what it holds of shared objects would never be let go.
+            return Err(wasmtime::Error::msg("calls that share objects were ordered in a batch"));
+        }
         let task = task.ok_or_else(not_numeric)?;
         let driver = self.driver(house, order.task, task)?;
         self.calls += calls.len() as u64;

@@ -64,6 +64,11 @@ impl<'a> Bell<'a> {
         futex::wait(self.epoch, announced.epoch, limit);
     }
 
+    /// The word to sleep on and what it held at the announcement, for one who sleeps on several bells at once.
+    pub(crate) fn word(self, announced: &Announced) -> (&'a AtomicU32, u32) {
+        (self.epoch, announced.epoch)
+    }
+
     /// Wakes whoever sleeps, after the caller has published what they look for.
     ///
     /// Returns whether anyone was asleep, in which case the call cost a system call.

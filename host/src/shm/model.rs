@@ -1,10 +1,10 @@
 //! The bell once more, over the model checker's atomics: the same source, in a world where every order is tried.
 
-mod atomic {
-    pub(super) use loom::sync::atomic::{AtomicU32, Ordering, fence};
+pub(super) mod atomic {
+    pub(in crate::shm) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 }
 #[path = "futex_model.rs"]
-mod futex;
+pub(super) mod futex;
 
 #[allow(clippy::duplicate_mod, reason = "once with real atomics, once with the checker's")]
 #[path = "bell.rs"]

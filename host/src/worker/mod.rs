@@ -9,15 +9,22 @@ pub(crate) mod compiler;
 
 use std::time::Duration;
 
-use crate::channel::control::{Control, Hello, HelloBack, Load, Service, VERSION, WorkerSays};
+use crate::channel::control::{
+    Control, Grant, Hello, HelloBack, Load, Objects, Service, VERSION, WorkerSays,
+};
 use crate::channel::desk::{Desk, Next};
 use crate::channel::layout::{down, up};
 use crate::process::reentry;
+use crate::sandbox::shared::Belongings;
 use crate::sandbox::tenant::{House, Room};
+use crate::shm::object::Party;
 use crate::shm::region::{Region, Writer};
 
 /// How long a supervisor may take for its first words.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long it may take from one frame of shared objects to the next.
+const OBJECTS_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Runs this process as a worker, to its end.
 pub(crate) fn main() -> ! {
@@ -63,7 +70,7 @@ fn report_panics() {
 /// worker any more.
 fn open(control: &Control) -> Result<Option<Room>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
-    let Ok((Load { party: _ }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
+    let Ok((Load { party }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
         return Ok(None);
     };
     let Ok([module, drivers, down_fd, up_fd, service]) = <[_; 5]>::try_from(descriptors) else {
@@ -74,9 +81,33 @@ fn open(control: &Control) -> Result<Option<Room>, String> {
     let up = Region::map(std::os::fd::AsFd::as_fd(&up_fd), up::BYTES, Writer::Worker);
     let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
     let service = Service::from_file(service).map_err(describe)?;
-    let house = House::open(service, module, drivers).map_err(|error| format!("{error:#}"))?;
+    let belongings = receive_objects(control, party, &service.grants)?;
+    let house = House::open(service, module, drivers, belongings).map_err(|error| format!("{error:#}"))?;
     control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
     Ok(Some(Room::new(house, desk)))
+}
+
+/// Receives and maps the objects of all grants. As many descriptors are open at a time as one frame brings.
+fn receive_objects(control: &Control, party: Option<Party>, grants: &[Grant]) -> Result<Belongings, String> {
+    let mut belongings = Belongings::default();
+    if grants.is_empty() {
+        return Ok(belongings);
+    }
+    let party = party.ok_or("the supervisor granted shared objects to nobody in particular")?;
+    let mut grants = grants.iter();
+    while grants.len() > 0 {
+        let received = control.receive_with_descriptors::<Objects>(Some(OBJECTS_TIME_MAX));
+        let (Objects, descriptors) =
+            received.map_err(|error| format!("{} shared objects did not come: {error}", grants.len()))?;
+        if descriptors.is_empty() || descriptors.len() > grants.len() {
+            let (came, left) = (descriptors.len(), grants.len());
+            return Err(format!("the supervisor sent {came} shared objects where {left} were to come"));
+        }
+        for (pages, grant) in descriptors.into_iter().zip(&mut grants) {
+            belongings.add(grant.clone(), party, pages)?;
+        }
+    }
+    Ok(belongings)
 }
 
 fn serve(mut room: Room, control: &Control) -> ! {

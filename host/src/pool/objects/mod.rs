@@ -3,8 +3,35 @@
 //! An object is made here, with all its memory, and is gone when neither a handle nor a grant refers to it any more.
 //! [`Registry`] knows the living ones by name. A worker whose module is granted objects has a [`Stake`] in them: its
 //! number as a party, and the duty of this process to bury that party when the kernel has proved the worker dead.
+//!
+//! What programs have of an object is a typed handle: [`Value`], [`Queue`] and their kin, each in a file of its own,
+//! made by the functions in [`create`]. A handle turns values into bytes and refusals into words; what an operation
+//! does is `shm`'s business. Whoever calls one is a party: its thread ([`parties::of_this_thread`]). Operations have the
+//! names that they have in the guests' SDK, and do the same.
 
+mod array;
+mod barrier;
+mod cells;
+mod codec;
+mod condition;
+mod create;
+mod dict;
+mod element;
+mod error;
+mod event;
+mod handle;
+mod list;
+mod lock;
+mod namespace;
+mod options;
 pub(crate) mod parties;
+mod pipe;
+mod queue;
+mod records;
+mod semaphore;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,11 +43,31 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use wasmpool_abi::is_task_name;
 use wasmpool_abi::shared::{OBJECT_NAME_BYTES_MAX, Refusal};
 
+pub use array::{Array, Iter};
+pub use barrier::Barrier;
+pub use condition::{Condition, ConditionGuard};
+pub use dict::Dict;
+pub use element::{Bits, Element, Number};
+pub use error::{SharedError, SharedErrorKind};
+pub use event::Event;
+pub use list::List;
+pub use lock::{Lock, LockGuard, RLock};
+pub use namespace::Namespace;
+pub use options::{
+    PIPE_BYTES_DEFAULT, PipeOptions, QUEUE_BYTES_DEFAULT, QUEUE_ITEM_BYTES_DEFAULT, QueueOptions,
+    RECORD_BYTES_DEFAULT, RECORDS_DEFAULT, RecordOptions,
+};
+pub use pipe::PipeEnd;
+pub use queue::{Items, JoinableQueue, Queue};
+pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
+pub use value::Value;
+
 use super::error::{Error, ErrorKind};
 use crate::channel::control::Grant;
 use crate::process::memory;
 use crate::shm::object::ground::{Ground, Rights};
-use crate::shm::object::spec::Spec;
+use crate::shm::object::spec::{PipeShape, Spec};
+use crate::shm::object::text::noun;
 use crate::shm::object::{Object, Party};
 use crate::shm::region::Region;
 
@@ -30,6 +77,7 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) spec: Spec,
     pub(crate) object: Object,
+    region: Arc<Region>,
     file: OwnedFd,
     /// The same file, open for reading only.
     reading: OnceLock<OwnedFd>,
@@ -44,16 +92,29 @@ pub(crate) struct Granted {
 
 impl Entry {
     fn create(name: String, spec: Spec) -> Result<Self, Error> {
-        let kind = spec.kind();
+        let kind = noun(spec.kind());
         let no_room = |reason: String| {
-            Error::new(ErrorKind::SetUp, format!("no memory for shared {kind:?} `{name}`: {reason}"))
+            Error::new(ErrorKind::SetUp, format!("no memory for shared {kind} `{name}`: {reason}"))
         };
         let bytes = spec.bytes().ok_or_else(|| no_room("no machine has so much".into()))?;
         let (region, file) = reserve(bytes).map_err(|error| no_room(error.to_string()))?;
         let region = Arc::new(region);
         spec.prepare(&Ground::new(Arc::clone(&region), Rights::ReadWrite));
-        let object = Object::open(&spec, region, Rights::ReadWrite);
-        Ok(Self { name, spec, object, file, reading: OnceLock::new() })
+        Ok(Self::new(name, spec, region, file))
+    }
+
+    fn new(name: String, spec: Spec, region: Arc<Region>, file: OwnedFd) -> Self {
+        let object = Object::open(&spec, Arc::clone(&region), Rights::ReadWrite);
+        Self { name, spec, object, region, file, reading: OnceLock::new() }
+    }
+
+    /// Another object on the same pages: a pipe's other end.
+    fn create_beside(&self, name: String, spec: Spec) -> Result<Self, Error> {
+        let file = self.file.try_clone().map_err(|error| {
+            let text = format!("no descriptor for shared {} `{name}`", noun(spec.kind()));
+            Error::new(ErrorKind::SetUp, text).with_source(error)
+        })?;
+        Ok(Self::new(name, spec, Arc::clone(&self.region), file))
     }
 
     /// The descriptor by which somebody with these rights maps it.
@@ -119,26 +180,36 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] for a name that is none, or that a living object has; [`ErrorKind::SetUp`] when there
-    /// is not enough memory.
+    /// [`ErrorKind::Setting`] for a name that is none, or that a living object has, and for sizes that cannot be;
+    /// [`ErrorKind::SetUp`] when there is not enough memory.
     pub(crate) fn create(&self, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
-        if !is_task_name(name) {
-            let text = format!(
-                "`{name}` cannot be the name of a shared object: use 1 to {OBJECT_NAME_BYTES_MAX} ASCII letters, \
-                 digits, `_`, `-` and `.`"
-            );
-            return Err(Error::new(ErrorKind::Setting, text));
-        }
+        check(name, &spec)?;
         let mut entries = self.entries();
-        if let Some(entry) = entries.get(name).and_then(Weak::upgrade) {
-            let kind = entry.spec.kind();
-            let text = format!("the pool has a shared {kind:?} named `{name}` already: choose another name");
-            return Err(Error::new(ErrorKind::Setting, text));
-        }
+        check_is_free(&entries, name)?;
         let entry = Arc::new(Entry::create(name.to_owned(), spec)?);
-        entries.retain(|_, entry| entry.strong_count() > 0);
-        entries.insert(name.to_owned(), Arc::downgrade(&entry));
+        list(&mut entries, &entry);
         Ok(entry)
+    }
+
+    /// Makes both ends of a pipe, under the names `name.0` and `name.1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`].
+    pub(crate) fn create_pipe(&self, name: &str, shape: PipeShape) -> Result<[Arc<Entry>; 2], Error> {
+        let names = [format!("{name}.0"), format!("{name}.1")];
+        let specs = [0, 1].map(|end| Spec::Pipe { shape, end });
+        let mut entries = self.entries();
+        for (name, spec) in names.iter().zip(&specs) {
+            check(name, spec)?;
+            check_is_free(&entries, name)?;
+        }
+        let ([first, second], [first_spec, second_spec]) = (names, specs);
+        let first = Arc::new(Entry::create(first, first_spec)?);
+        let second = Arc::new(first.create_beside(second, second_spec)?);
+        list(&mut entries, &first);
+        list(&mut entries, &second);
+        Ok([first, second])
     }
 
     /// Removes every trace of a party from all objects.
@@ -148,6 +219,32 @@ impl Registry {
             entry.object.bury(party);
         }
     }
+}
+
+/// Checks a new object's name and sizes.
+fn check(name: &str, spec: &Spec) -> Result<(), Error> {
+    let kind = noun(spec.kind());
+    if !is_task_name(name) {
+        let text = format!(
+            "`{name}` cannot be the name of a shared {kind}: use 1 to {OBJECT_NAME_BYTES_MAX} ASCII letters, digits, \
+             `_`, `-` and `.`"
+        );
+        return Err(Error::new(ErrorKind::Setting, text));
+    }
+    spec.check()
+        .map_err(|why| Error::new(ErrorKind::Setting, format!("shared {kind} `{name}` cannot have {why}")))
+}
+
+fn check_is_free(entries: &BTreeMap<String, Weak<Entry>>, name: &str) -> Result<(), Error> {
+    let Some(entry) = entries.get(name).and_then(Weak::upgrade) else { return Ok(()) };
+    let kind = noun(entry.spec.kind());
+    let text = format!("the pool has a shared {kind} named `{name}` already: choose another name");
+    Err(Error::new(ErrorKind::Setting, text))
+}
+
+fn list(entries: &mut BTreeMap<String, Weak<Entry>>, entry: &Arc<Entry>) {
+    entries.retain(|_, entry| entry.strong_count() > 0);
+    entries.insert(entry.name.clone(), Arc::downgrade(entry));
 }
 
 /// What workers are told of these grants.

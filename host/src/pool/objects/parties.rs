@@ -76,6 +76,20 @@ pub(crate) fn of_this_thread() -> Result<Party, Refusal> {
     .unwrap_or(Err(Refusal::Crowded))
 }
 
+/// Who this process is, as the user of objects that outlive threads; it holds no locks.
+///
+/// # Errors
+///
+/// [`Refusal::Crowded`] when there are too many threads and workers.
+pub(super) fn of_this_process() -> Result<Party, Refusal> {
+    static OURS: Mutex<Option<Party>> = Mutex::new(None);
+    let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+    match *ours {
+        Some(party) => Ok(party),
+        None => take().inspect(|party| *ours = Some(*party)),
+    }
+}
+
 /// A thread's number, given back when the thread ends.
 struct Mine(OnceCell<Party>);
 

@@ -1,15 +1,16 @@
 //! The pages of one object, and what their opener may do with them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wasmpool_abi::shared::Refusal;
 
+use super::crash::{self, crash_point};
 use super::mutex::{Found, Mutex};
 use super::patience::{Patience, Unnoticed};
-use super::{Outcome, Party};
+use super::{Outcome, Party, futex};
 use crate::shm::bell::Bell;
 use crate::shm::region::Region;
 
@@ -27,7 +28,9 @@ pub(crate) enum Rights {
 /// ```text
 ///   0  mutex        u32   see `mutex`
 ///   4  poisoned     u32   1 once somebody has found what cannot be
-///   8  (object)     ..64
+///   8  lock         u32   of objects that users lock, see `lock`; otherwise the object's
+///  12  depth        u32   how often its holder holds it
+///  16  (object)     ..64
 ///  64  bell A       epoch u32, asleep u32, cpu u32
 /// 128  bell B       epoch u32, asleep u32, cpu u32
 /// 192  (object)
@@ -37,6 +40,10 @@ pub(crate) mod header {
     pub(crate) const MUTEX: usize = 0;
     /// Whether it is poisoned.
     pub(crate) const POISONED: usize = 4;
+    /// The lock that users take, in objects that have one.
+    pub(crate) const LOCK: usize = 8;
+    /// How often its holder holds it.
+    pub(crate) const DEPTH: usize = 12;
     /// First bell.
     pub(crate) const BELL_A: usize = 64;
     /// Second bell.
@@ -93,7 +100,7 @@ impl Ground {
     /// [`Refusal::Poisoned`].
     pub(crate) fn check(&self) -> Outcome<()> {
         // Relaxed: a mark that never goes away again; nothing is read on the strength of its absence.
-        match self.word32(header::POISONED).load(std::sync::atomic::Ordering::Relaxed) {
+        match self.word32(header::POISONED).load(Ordering::Relaxed) {
             0 => Ok(()),
             _ => Err(Refusal::Poisoned),
         }
@@ -102,7 +109,7 @@ impl Ground {
     /// Marks the object as spoilt, for everyone and for ever, and says so.
     pub(crate) fn poison(&self) -> Refusal {
         if self.is_writable() {
-            self.word32(header::POISONED).store(1, std::sync::atomic::Ordering::Relaxed);
+            self.word32(header::POISONED).store(1, Ordering::Relaxed);
             self.ring_all();
         }
         Refusal::Poisoned
@@ -118,13 +125,37 @@ impl Ground {
     /// [`Refusal::ReadOnly`], [`Refusal::Poisoned`] (also what `repair` finds), [`Refusal::TimedOut`].
     pub(crate) fn enter(&self, party: Party, repair: impl FnOnce() -> Outcome<()>) -> Outcome<Entered<'_>> {
         self.check_writable()?;
-        let mutex = Mutex::new(self.word32(header::MUTEX));
-        let found = mutex.lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed))?;
+        let mutex = self.mutex();
+        let found = mutex
+            .lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed))
+            .map_err(|refusal| self.poison_if_impossible(refusal))?;
         let entered = Entered { mutex, party };
+        crash_point!("ground: mutex taken");
+        // It may have been spoilt while this waited, perhaps by what the last holder found.
+        self.check()?;
         if found == Found::Abandoned {
             repair().map_err(|_| self.poison())?;
         }
         Ok(entered)
+    }
+
+    fn mutex(&self) -> Mutex<'_> {
+        Mutex::new(self.word32(header::MUTEX))
+    }
+
+    /// Passes a refusal on; if it says that a word holds what it cannot, the whole object is spoilt.
+    pub(super) fn poison_if_impossible(&self, refusal: Refusal) -> Refusal {
+        if refusal == Refusal::Poisoned { self.poison() } else { refusal }
+    }
+
+    /// Takes the mutex away from a party that is proved dead, and wakes everyone.
+    ///
+    /// The last thing that an object's burying does: who is woken looks at words that are in order.
+    pub(crate) fn bury(&self, party: Party) {
+        if self.is_writable() {
+            self.mutex().abandon(party);
+            self.ring_all();
+        }
     }
 
     /// A 32-bit word of it.
@@ -146,11 +177,14 @@ impl Ground {
         }
     }
 
-    /// Wakes everyone who sleeps on the object or is about to, on its mutex too, whatever the flags say.
+    /// Wakes everyone who sleeps on the object or is about to, on its mutex and its lock too, whatever
+    /// the flags say.
     pub(crate) fn ring_all(&self) {
         self.bell(header::BELL_A).bell.ring_always();
         self.bell(header::BELL_B).bell.ring_always();
-        crate::shm::futex::wake_all(self.word32(header::MUTEX));
+        futex::wake_all(self.word32(header::MUTEX));
+        // In an object without a lock nobody sleeps there.
+        futex::wake_all(self.word32(header::LOCK));
     }
 }
 
@@ -162,7 +196,9 @@ pub(crate) struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if crash::is_dying() {
+            // A killed process leaves the word as it is.
+        } else if std::thread::panicking() {
             // What was begun may be half done: the next one repairs it, as after a death.
             self.mutex.abandon(self.party);
         } else {
@@ -185,7 +221,7 @@ impl ObjectBell<'_> {
     /// Wakes whoever sleeps, after the caller has published what they look for.
     pub(crate) fn ring(self) {
         // Relaxed: a hint for those who wonder whether spinning can help.
-        self.cpu.store(current_cpu(), std::sync::atomic::Ordering::Relaxed);
+        self.cpu.store(current_cpu(), Ordering::Relaxed);
         self.bell.ring();
     }
 }

@@ -36,19 +36,33 @@
 pub(crate) mod barrier;
 pub(crate) mod cells;
 pub(crate) mod condition;
+pub(crate) mod crash;
 pub(crate) mod dict;
+mod element;
 pub(crate) mod event;
 pub(crate) mod ground;
 pub(crate) mod heap;
+mod leases;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod mutex;
+#[cfg(test)]
+mod pages;
 pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod queue;
+mod records;
 pub(crate) mod semaphore;
+pub(crate) mod several;
 pub(crate) mod spec;
 pub(crate) mod text;
+mod table;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "a model runs only the calls it needs")]
+mod model;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -70,6 +84,7 @@ use semaphore::Semaphore;
 use spec::Spec;
 
 use super::region::Region;
+use super::{atomic, futex};
 
 /// Parties that there can be at a time, the supervisor's threads included; numbers are below it.
 pub(crate) const PARTIES_MAX: usize = 1024;

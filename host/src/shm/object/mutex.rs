@@ -27,18 +27,15 @@ use std::time::Duration;
 
 use wasmpool_abi::shared::Refusal;
 
-use super::patience::Patience;
-use super::{Outcome, Party};
-use crate::shm::atomic::{AtomicU32, Ordering};
-use crate::shm::futex;
+use super::atomic::{AtomicU32, Ordering};
+use super::patience::{MUTEX_SPINS, Patience};
+use super::{Outcome, PARTIES_MAX, Party, futex};
+use crate::shm::object::crash::crash_point;
 
 /// Bits of the word that name the holder.
 const HOLDER: u32 = 0xffff;
 const DIED: u32 = 1 << 30;
 const WAITERS: u32 = 1 << 31;
-
-/// Looks at a held mutex before its taker sleeps: the usual hold is over in less.
-const SPINS: u32 = 200;
 
 /// Longest sleep without a look around; wake-ups do not depend on it.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
@@ -58,6 +55,15 @@ pub(crate) enum Found {
     Abandoned,
 }
 
+/// What comes of wanting a mutex that one holds already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// It is a mistake.
+    Refused,
+    /// Somebody else may release it: only who would wait for ever is refused.
+    Awaited,
+}
+
 impl<'a> Mutex<'a> {
     /// A mutex over a word that is zero at first, and that nobody touches in another way.
     pub(crate) fn new(word: &'a AtomicU32) -> Self {
@@ -69,18 +75,31 @@ impl<'a> Mutex<'a> {
     /// # Errors
     ///
     /// [`Refusal::TimedOut`] when the patience ends first, [`Refusal::WouldDeadlock`] when `party` holds it already
-    /// and would wait.
+    /// and would wait, [`Refusal::Poisoned`] when it is held by a party that cannot be.
     pub(crate) fn lock(self, party: Party, patience: &Patience<'_>) -> Outcome<Found> {
+        self.lock_with(party, patience, Own::Refused)
+    }
+
+    /// Takes a mutex that anyone may release, so that waiting for oneself can come to an end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::lock`], but [`Refusal::WouldDeadlock`] only when the wait has no limit.
+    pub(crate) fn lock_releasable(self, party: Party, patience: &Patience<'_>) -> Outcome<Found> {
+        self.lock_with(party, patience, Own::Awaited)
+    }
+
+    fn lock_with(self, party: Party, patience: &Patience<'_>, own: Own) -> Outcome<Found> {
         // SYNC mutex: what the last holder did is visible to the next.
         match self.word.compare_exchange(0, number(party), Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Ok(Found::Released),
-            Err(_) => self.lock_slowly(party, patience),
+            Err(_) => self.lock_slowly(party, patience, own),
         }
     }
 
     #[cold]
-    fn lock_slowly(self, party: Party, patience: &Patience<'_>) -> Outcome<Found> {
-        let mut spins = SPINS;
+    fn lock_slowly(self, party: Party, patience: &Patience<'_>, own: Own) -> Outcome<Found> {
+        let mut spins = MUTEX_SPINS;
         let mut asleep = None;
         loop {
             let word = self.word.load(Ordering::Relaxed);
@@ -96,8 +115,11 @@ impl<'a> Mutex<'a> {
             if patience.is_none() {
                 return Err(Refusal::TimedOut);
             }
-            if word & HOLDER == number(party) {
+            if word & HOLDER == number(party) && (own == Own::Refused || patience.is_endless()) {
                 return Err(Refusal::WouldDeadlock);
+            }
+            if (word & HOLDER) as usize >= PARTIES_MAX {
+                return Err(Refusal::Poisoned);
             }
             if spins > 0 {
                 spins -= 1;
@@ -155,6 +177,7 @@ impl<'a> Mutex<'a> {
         // A compare-exchange, not a swap: somebody else may have released it and a third one taken it meanwhile.
         // SYNC mutex: releases what was done under it.
         self.word.compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed)?;
+        crash_point!("mutex: free, nobody woken");
         if word & WAITERS != 0 {
             futex::wake_one(self.word);
         }

@@ -8,6 +8,9 @@ use wasmpool_abi::shared::Refusal;
 use super::Outcome;
 use super::ground::{ObjectBell, current_cpu};
 
+/// Looks at a held mutex before its taker sleeps: the usual hold is over in less.
+pub(super) const MUTEX_SPINS: u32 = 200;
+
 /// Longest spin before a sleep.
 const SPIN_MAX: Duration = Duration::from_micros(50);
 
@@ -73,6 +76,16 @@ impl<'a> Patience<'a> {
     /// Whether it does not wait at all.
     pub(crate) fn is_none(&self) -> bool {
         self.until == Until::Now
+    }
+
+    /// Whether it waits for ever.
+    pub(super) fn is_endless(&self) -> bool {
+        self.until == Until::Ever
+    }
+
+    /// The same one waiting for as long as it takes.
+    pub(super) fn without_limit(&self) -> Self {
+        Self { until: Until::Ever, ..*self }
     }
 
     /// What is left, at most `most`; nothing when the time is over.

@@ -1,0 +1,1 @@
+//! Handles, used by threads.
