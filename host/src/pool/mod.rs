@@ -62,7 +62,7 @@ use crate::sandbox::compile::to_wasm;
 use crate::schedule::deques::Deques;
 use crate::shm::object::ground::Rights;
 #[cfg(feature = "cli")]
-use crate::shm::object::spec::Spec;
+use crate::shm::object::spec::{PipeShape, Spec};
 
 /// Most workers that a pool may have.
 pub const WORKERS_MAX: usize = 1024;
@@ -437,6 +437,15 @@ impl Pool {
     /// [`ErrorKind::Setting`] for a name or a size that cannot be; [`ErrorKind::SetUp`] when there is not enough memory.
     pub(crate) fn create_object(&self, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
         self.registry.create(name, spec)
+    }
+
+    /// Makes both ends of a pipe, under the names `name.0` and `name.1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create_object`].
+    pub(crate) fn create_pipe(&self, name: &str, shape: PipeShape) -> Result<[Arc<Entry>; 2], Error> {
+        self.registry.create_pipe(name, shape)
     }
 }
 

@@ -7,23 +7,16 @@ use wasmpool_abi::shared::{Element, OBJECT_NAME_BYTES_MAX};
 
 use super::super::args::without_guard;
 use super::super::json;
+use crate::pool::objects::create::dict as new_dict;
+use crate::pool::objects::{PipeOptions, QueueOptions, RecordOptions};
 use crate::printable::printable;
-use crate::shm::object::spec::{ITEMS_MAX, Orphaned, PipeShape, QueueShape, RecordsShape, Spec};
+use crate::shm::object::spec::{ITEMS_MAX, PipeShape, RecordsShape, Spec};
 
 /// Most permits of a semaphore.
 const PERMITS_MAX: u32 = i32::MAX.cast_unsigned();
 
 /// Most parties of a barrier.
-const BARRIER_PARTIES_MAX: u32 = crate::shm::object::PARTIES_MAX as u32;
-
-/// Records of a list, a dictionary or a namespace, unless said otherwise.
-const RECORDS_DEFAULT: u32 = 1 << 16;
-
-/// Bytes for the items of a queue, and for each direction of a pipe.
-const ITEM_BYTES: u64 = 16 << 20;
-
-/// Bytes for the records of a list, a dictionary or a namespace.
-const RECORD_BYTES: u64 = 16 << 20;
+const BARRIER_PARTIES_MAX: u32 = crate::shm::object::PARTIES_MAX as u32 - 1;
 
 /// A shared object that is wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,10 +61,9 @@ pub(crate) fn array(text: &str) -> Result<Declaration, String> {
         }
         length => (read_length(length)?, Vec::new()),
     };
-    if length == 0 {
-        return Err("an array has at least one element".to_owned());
-    }
-    let form = Form::Cells { spec: Spec::Array { element, length }, initial };
+    let spec = Spec::Array { element, length };
+    spec.check()?;
+    let form = Form::Cells { spec, initial };
     Ok(Declaration { name: checked(name)?, form })
 }
 
@@ -119,12 +111,12 @@ pub(crate) fn barrier(text: &str) -> Result<Declaration, String> {
 
 /// `--queue NAME=CAPACITY`.
 pub(crate) fn queue(text: &str) -> Result<Declaration, String> {
-    counted(text, "a capacity", 1..=ITEMS_MAX, "jobs=64", |items_max| Spec::Queue(queue_of(items_max, false)))
+    counted(text, "a capacity", 1..=ITEMS_MAX, "jobs=64", |items_max| queue_of(items_max, false))
 }
 
 /// `--joinable-queue NAME=CAPACITY`.
 pub(crate) fn joinable_queue(text: &str) -> Result<Declaration, String> {
-    counted(text, "a capacity", 1..=ITEMS_MAX, "jobs=64", |items_max| Spec::Queue(queue_of(items_max, true)))
+    counted(text, "a capacity", 1..=ITEMS_MAX, "jobs=64", |items_max| queue_of(items_max, true))
 }
 
 /// `--pipe NAME`.
@@ -136,7 +128,7 @@ pub(crate) fn pipe(text: &str) -> Result<Declaration, String> {
             "a pipe's name has at most {name_bytes_max} characters, for its ends have longer ones"
         ));
     }
-    Ok(Declaration { name, form: Form::Pipe(PipeShape { bytes_max: ITEM_BYTES, duplex: true }) })
+    Ok(Declaration { name, form: Form::Pipe(PipeOptions::new().shape(true)) })
 }
 
 /// `--list NAME[=RECORDS]`.
@@ -146,12 +138,12 @@ pub(crate) fn list(text: &str) -> Result<Declaration, String> {
 
 /// `--dict NAME[=RECORDS]`.
 pub(crate) fn dict(text: &str) -> Result<Declaration, String> {
-    recorded(text, |shape| Spec::Dict { shape, seed: 0, is_namespace: false })
+    recorded(text, |shape| new_dict(shape, false))
 }
 
 /// `--namespace NAME`.
 pub(crate) fn namespace(text: &str) -> Result<Declaration, String> {
-    plain(text, Spec::Dict { shape: records(RECORDS_DEFAULT), seed: 0, is_namespace: true })
+    plain(text, new_dict(RecordOptions::new().shape(), true))
 }
 
 /// `--print NAME`.
@@ -188,17 +180,17 @@ fn counted(
 fn recorded(text: &str, spec: impl FnOnce(RecordsShape) -> Spec) -> Result<Declaration, String> {
     let text = without_guard(text);
     if !text.contains('=') {
-        return plain(text, spec(records(RECORDS_DEFAULT)));
+        return plain(text, spec(RecordOptions::new().shape()));
     }
     counted(text, "a number of records", 1..=ITEMS_MAX, "seen=1000", |count| spec(records(count)))
 }
 
-fn queue_of(items_max: u32, joinable: bool) -> QueueShape {
-    QueueShape { items_max, bytes_max: ITEM_BYTES, joinable, orphaned: Orphaned::GivenBack }
+fn queue_of(items_max: u32, is_joinable: bool) -> Spec {
+    Spec::Queue(QueueOptions::new(items_max as usize).shape(is_joinable))
 }
 
 fn records(records_max: u32) -> RecordsShape {
-    RecordsShape { records_max, bytes_max: RECORD_BYTES }
+    RecordOptions::new().records(records_max as usize).shape()
 }
 
 fn split<'a>(text: &'a str, expected: &str) -> Result<(&'a str, &'a str), String> {
@@ -391,7 +383,7 @@ mod tests {
             initial: initial.to_vec(),
         };
         check(array, "grid=f64:1000", "grid", cells(Element::F64, 1000, &[]));
-        check(array, "a=u8:18446744073709551615", "a", cells(Element::U8, u64::MAX, &[]));
+        check(array, "a=u8:68719476736", "a", cells(Element::U8, 1 << 36, &[]));
         check(array, "p=u8:[2, 3,5]", "p", cells(Element::U8, 3, &[2, 3, 5]));
         check(array, "b=bool:[true,false]", "b", cells(Element::Bool, 2, &[1, 0]));
         let floats = [1_f64.to_bits(), f64::NAN.to_bits()];
@@ -404,8 +396,10 @@ mod tests {
         check_refused(array, "grid", EXPECTED);
         check_refused(array, "grid=f64", &format!("the length is missing; {EXPECTED}"));
         check_refused(array, "grid=f64:", &format!("the length is missing; {EXPECTED}"));
-        check_refused(array, "grid=f64:0", "an array has at least one element");
-        check_refused(array, "grid=f64:[]", "an array has at least one element");
+        for (content, count) in [("0", "0"), ("[]", "0"), ("8589934593", "8589934593")] {
+            let expected = format!("{count} elements: choose between 1 and 8589934592");
+            check_refused(array, &format!("grid=f64:{content}"), &expected);
+        }
         for length in ["-1", "1e3", "+1", "many", "1.0"] {
             let expected = format!(
                 "`{length}` is neither a length nor a list; give a number such as 1000, or [NUMBER,...]"
@@ -440,19 +434,19 @@ mod tests {
         check(semaphore, "s=0", "s", semaphore_of(0, false));
         check(bounded_semaphore, "s=2147483647", "s", semaphore_of(2_147_483_647, true));
         check(barrier, "b=4", "b", Form::Fresh(Spec::Barrier { parties: 4 }));
-        check(queue, "jobs=64", "jobs", Form::Fresh(Spec::Queue(queue_of(64, false))));
-        check(joinable_queue, "jobs=1", "jobs", Form::Fresh(Spec::Queue(queue_of(1, true))));
-        check(list, "log", "log", Form::Fresh(Spec::List(records(RECORDS_DEFAULT))));
+        check(queue, "jobs=64", "jobs", Form::Fresh(queue_of(64, false)));
+        check(joinable_queue, "jobs=1", "jobs", Form::Fresh(queue_of(1, true)));
+        check(list, "log", "log", Form::Fresh(Spec::List(RecordOptions::new().shape())));
         check(list, "log=5", "log", Form::Fresh(Spec::List(records(5))));
 
         let permits = "give NAME and a number of permits from 0 to 2147483647, such as s=3";
-        let parties = "give NAME and a number of parties from 1 to 1024, such as b=4";
+        let parties = "give NAME and a number of parties from 1 to 1023, such as b=4";
         let capacity = "give NAME and a capacity from 1 to 16777216, such as jobs=64";
         let count = "give NAME and a number of records from 1 to 16777216, such as seen=1000";
         for (parser, expected, wrong) in [
             (semaphore as Parser, permits, &["s", "s=", "s=-1", "s=2147483648", "s=1.5", "s=x"][..]),
             (bounded_semaphore, permits, &["s", "s=2147483648"]),
-            (barrier, parties, &["b", "b=0", "b=1025", "b=4=5"]),
+            (barrier, parties, &["b", "b=0", "b=1024", "b=4=5"]),
             (queue, capacity, &["jobs", "jobs=0", "jobs=16777217", "jobs=99999999999999999999"]),
             (joinable_queue, capacity, &["jobs", "jobs=0"]),
             (list, count, &["log=", "log=0", "log=16777217"]),
@@ -465,7 +459,7 @@ mod tests {
     #[test]
     fn a_pipe_leaves_room_for_its_ends_names() {
         let name = "p".repeat(126);
-        check(pipe, &name, &name, Form::Pipe(PipeShape { bytes_max: ITEM_BYTES, duplex: true }));
+        check(pipe, &name, &name, Form::Pipe(PipeOptions::new().shape(true)));
         assert_eq!(end_name(&name, 1).len(), OBJECT_NAME_BYTES_MAX);
         let expected = "a pipe's name has at most 126 characters, for its ends have longer ones";
         check_refused(pipe, &"p".repeat(127), expected);

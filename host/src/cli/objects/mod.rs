@@ -19,7 +19,6 @@ use super::output::Shape;
 use crate::pool::objects::Entry;
 use crate::pool::{Error, Module, Pool};
 use crate::shm::object::Object;
-use crate::shm::object::spec::Spec;
 
 /// The objects that the command line asks for, and which of them are printed.
 #[derive(Debug, PartialEq)]
@@ -121,11 +120,7 @@ impl Declaration {
                 }
                 Ok(vec![entry])
             }
-            Form::Pipe(shape) => {
-                let end =
-                    |end| pool.create_object(&end_name(&self.name, end), Spec::Pipe { shape: *shape, end });
-                Ok(vec![end(0)?, end(1)?])
-            }
+            Form::Pipe(shape) => Ok(pool.create_pipe(&self.name, *shape)?.into()),
         }
     }
 }
