@@ -50,6 +50,8 @@ use self::compile::Cache;
 use self::feeder::Feeder;
 use self::job::Terms;
 use self::module::ModuleState;
+#[cfg(feature = "cli")]
+use self::objects::Entry;
 use self::objects::{Registry, Shareable};
 use self::seat::OnLine;
 use self::shared::Shared;
@@ -59,6 +61,8 @@ use crate::process::{cores, reentry};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
 use crate::shm::object::ground::Rights;
+#[cfg(feature = "cli")]
+use crate::shm::object::spec::{PipeShape, Spec};
 
 /// Most workers that a pool may have.
 pub const WORKERS_MAX: usize = 1024;
@@ -423,9 +427,37 @@ impl Module {
     }
 }
 
+/// What the command line needs beyond typed objects: it says their sizes and types in words.
+#[cfg(feature = "cli")]
+impl Pool {
+    /// Makes a shared object.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] for a name or a size that cannot be; [`ErrorKind::SetUp`] when there is not enough memory.
+    pub(crate) fn create_object(&self, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
+        self.registry.create(name, spec)
+    }
+
+    /// Makes both ends of a pipe, under the names `name.0` and `name.1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create_object`].
+    pub(crate) fn create_pipe(&self, name: &str, shape: PipeShape) -> Result<[Arc<Entry>; 2], Error> {
+        self.registry.create_pipe(name, shape)
+    }
+}
+
 /// What the command line needs beyond typed tasks: it brings its own inputs and takes results as they come.
 #[cfg(feature = "cli")]
 impl Module {
+    /// The module with a shared object that all its tasks may use.
+    pub(crate) fn grant_entry(mut self, entry: &Arc<Entry>) -> Self {
+        self.module.grant(entry, Rights::ReadWrite);
+        self
+    }
+
     /// The task of this name and its number.
     pub(crate) fn find(&self, name: &str) -> Result<(usize, &catalog::Task), Error> {
         self.module.base().task(name)
