@@ -140,12 +140,6 @@ impl Post {
         Some(((word >> 32) as u32, call))
     }
 
-    /// Number of the grant on whose object the worker says that its call sleeps.
-    pub(crate) fn blocked_on(&self) -> Option<usize> {
-        // Relaxed: the word stands for itself, and is outdated at any time.
-        (self.up.word32(up::BLOCKED_ON).load(Ordering::Relaxed) as usize).checked_sub(1)
-    }
-
     /// How long the worker says it was busy with an order.
     pub(crate) fn busy_ns(&self, generation: u32) -> u64 {
         // Relaxed: a measurement.
