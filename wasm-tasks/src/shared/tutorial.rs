@@ -171,3 +171,103 @@ pub fn set_number(value: i64) -> Result<(), SharedError> {
     number.set(value)?;
     guard.notify_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use wasmpool_guest::shared::testing::TestPool;
+
+    use super::*;
+
+    /// Calls a task in several threads at once.
+    fn in_threads<R: Send>(pool: &TestPool, count: i64, call: impl Fn(i64) -> R + Sync) -> Vec<R> {
+        let call = &call;
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..count).map(|number| scope.spawn(move || pool.run(|| call(number)))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn nobodys_count_is_lost() {
+        let pool = TestPool::new().value("counter", 0_i32).array("bins", &[0_i64; 3]);
+        in_threads(&pool, 4, |number| {
+            for _ in 0..100 {
+                count_process(number).unwrap();
+            }
+            histogram(0, 300).unwrap();
+        });
+        pool.run(|| {
+            assert_eq!(Value::<i32>::open("counter").unwrap().get().unwrap(), 400);
+            assert_eq!(Array::<i64>::open("bins").unwrap().to_vec().unwrap(), [400; 3]);
+        });
+    }
+
+    #[test]
+    fn numbers_come_back_squared() {
+        let pool = TestPool::new().queue("jobs", 3).queue("results", 100);
+        let counts = in_threads(&pool, 3, |number| {
+            if number > 0 {
+                return square_queue();
+            }
+            put_numbers(1, 10).and_then(|()| put_ends(2)).map(|()| 0)
+        });
+        assert_eq!(counts.into_iter().sum::<Result<u64, _>>(), Ok(10));
+        let squares = pool.run(|| {
+            let results = Queue::<i64>::open("results").unwrap();
+            results.close().unwrap();
+            results.iter().sum::<Result<i64, _>>()
+        });
+        assert_eq!(squares, Ok(385));
+    }
+
+    #[test]
+    fn everyone_meets_and_is_told() {
+        let pool = TestPool::new().barrier("barrier", 3).condition("changed").value("number", 0_i64);
+        let mut indices: Vec<_> = in_threads(&pool, 3, |_| wait_at_barrier().unwrap());
+        indices.sort_unstable();
+        assert_eq!(indices, [0, 1, 2]);
+        let told =
+            in_threads(
+                &pool,
+                3,
+                |number| {
+                    if number == 0 { set_number(7).map(|()| 7) } else { wait_for_number() }
+                },
+            );
+        assert_eq!(told, [Ok(7), Ok(7), Ok(7)]);
+    }
+
+    #[test]
+    fn what_is_sent_comes_back_until_the_pipe_ends() {
+        let pool = TestPool::new().pipe("left", "right");
+        let ends =
+            in_threads(&pool, 2, |number| if number == 0 { ping(10) } else { pong().map(|n| n as i64) });
+        assert_eq!(ends, [Ok(10), Ok(10)]);
+    }
+
+    #[test]
+    fn arrays_are_summed_in_place() {
+        let pool = TestPool::new().array("numbers", &[0_i64; 10]);
+        pool.run(|| number_array(0, 10).unwrap());
+        assert_eq!(in_threads(&pool, 2, |half| sum_array(half as usize * 5, 5)), [Ok(10), Ok(35)]);
+        assert!(pool.run(|| sum_array(5, 6)).is_err());
+    }
+
+    #[test]
+    fn a_handle_travels_by_name() {
+        let pool = TestPool::new().value("counter", 1_i32).queue("handles", 1);
+        pool.run(|| {
+            let handles = Queue::<Value<i32>>::open("handles").unwrap();
+            handles.put(&Value::open("counter").unwrap()).unwrap();
+            assert_eq!(add_to(&handles.get().unwrap(), 2), Ok(1));
+            let text = serde_json::to_string(&Value::<i32>::open("counter").unwrap()).unwrap();
+            assert_eq!(text, r#"{"wasmpool:shared":"counter"}"#);
+            for wrong in [r#"{"wasmpool:shared":"none"}"#, "{}", "7", r#"{"a":"counter"}"#] {
+                assert!(serde_json::from_str::<Value<i32>>(wrong).is_err(), "{wrong}");
+            }
+        });
+    }
+}
