@@ -30,6 +30,9 @@
 //!
 //! Where one place matters, [`die_at`] runs an operation that dies there, when it passes it for the first time.
 //!
+//! [`meanwhile_at`] lets something else happen at a place instead, as if on another core, and goes on: an
+//! interleaving without threads.
+//!
 //! The death is an unwinding without a panic message. Whatever has a `Drop` that writes to shared memory must not do
 //! so then: a killed process tidies nothing up. [`is_dying`] is the question to ask; it is `false` for good outside
 //! of tests. A real panic is not a death: then guards do run.
@@ -50,11 +53,11 @@ pub(crate) const fn is_dying() -> bool {
 }
 
 #[cfg(test)]
-pub(crate) use simulation::{at_every_point, die_at, is_dying, pass};
+pub(crate) use simulation::{at_every_point, die_at, is_dying, meanwhile_at, pass};
 
 #[cfg(test)]
 mod simulation {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
     /// More places than any operation has: a test that passes more does not end.
@@ -63,6 +66,8 @@ mod simulation {
     thread_local! {
         /// Where this thread shall die.
         static APPOINTED: Cell<Appointed> = const { Cell::new(Appointed::Nowhere) };
+        /// What happens meanwhile, and at which place.
+        static MEANWHILE: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
         static IS_DYING: Cell<bool> = const { Cell::new(false) };
     }
 
@@ -88,6 +93,10 @@ mod simulation {
         // Nobody dies twice, nor while a failed test unwinds.
         if is_dying() || std::thread::panicking() {
             return;
+        }
+        let meanwhile = MEANWHILE.with_borrow_mut(|meanwhile| meanwhile.take_if(|(place, _)| *place == name));
+        if let Some((_, happen)) = meanwhile {
+            happen();
         }
         match APPOINTED.get() {
             Appointed::After(0) => die(name),
@@ -117,6 +126,18 @@ mod simulation {
     /// Runs `operation` as a process that dies when it first passes the place with this name.
     pub(crate) fn die_at<T>(place: &'static str, operation: impl FnOnce() -> T) {
         assert!(run(Appointed::At(place), operation).is_err(), "it does not pass `{place}`");
+    }
+
+    /// Runs `operation`, and lets `happen` happen when it first passes the place with this name.
+    pub(crate) fn meanwhile_at<T>(
+        place: &'static str,
+        happen: impl FnOnce() + 'static,
+        operation: impl FnOnce() -> T,
+    ) -> T {
+        MEANWHILE.set(Some((place, Box::new(happen))));
+        let done = operation();
+        assert!(MEANWHILE.take().is_none(), "it does not pass `{place}`");
+        done
     }
 
     /// A death that awaits an operation.

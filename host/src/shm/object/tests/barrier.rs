@@ -224,6 +224,29 @@ fn a_round_that_was_complete_stays_complete_when_its_last_party_dies() {
 }
 
 #[test]
+fn a_round_that_is_completed_during_a_reset_stays_complete() {
+    let (barrier, ended) = watched(|| {
+        two_wait(|pages, ours| {
+            let theirs = barrier(pages, 3);
+            let complete = move || assert_eq!(theirs.wait(party(3), &for_ever()), Ok(2));
+            let reset = || ours.reset(party(4));
+            crash::meanwhile_at("barrier: looked at for a reset", complete, reset).expect("writable");
+        })
+    });
+    assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+    assert_eq!(barrier.is_broken(), Ok(false));
+}
+
+#[test]
+fn a_round_that_is_completed_when_time_is_over_counts() {
+    let pages = Pages::new(BYTES);
+    let (ours, theirs) = (barrier(&pages, 2), barrier(&pages, 2));
+    let complete = move || assert_eq!(theirs.wait(party(2), &Patience::NONE), Ok(1));
+    let wait = || ours.wait(party(1), &Patience::NONE);
+    assert_eq!(crash::meanwhile_at("barrier: about to give up", complete, wait), Ok(0));
+}
+
+#[test]
 fn indices_are_unique_in_a_thousand_rounds() {
     const PARTIES: u32 = 4;
     watched(|| {

@@ -172,6 +172,21 @@ fn a_death_during_a_release_above_the_start_adds_all_or_some() {
 }
 
 #[test]
+fn a_debt_that_dies_while_it_is_taken_off_is_not_resurrected() {
+    let pages = Pages::new(BYTES);
+    let (ours, theirs) = (bounded(&pages, 5), bounded(&pages, 5));
+    for _ in 0..3 {
+        ours.acquire(party(2), &for_ever()).expect("a permit");
+    }
+    let released = crash::meanwhile_at(
+        "semaphore: debt found, not taken off",
+        move || theirs.bury(party(2)),
+        || ours.release(party(1), 2),
+    );
+    assert_eq!((released, ours.value()), (Ok(()), Ok(5)));
+}
+
+#[test]
 fn a_burying_during_a_release_by_another_resurrects_nothing() {
     // Party 1 dies under the mutex; party 2 is buried by the supervisor meanwhile, which waits for nobody.
     crash::at_every_point(|death| {
