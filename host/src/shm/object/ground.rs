@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wasmpool_abi::shared::Refusal;
 
+use super::crash;
 use super::mutex::{Found, Mutex};
 use super::patience::{Patience, Unnoticed};
 use super::{Outcome, Party};
@@ -162,7 +163,9 @@ pub(crate) struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if crash::is_dying() {
+            // A killed process leaves the word as it is.
+        } else if std::thread::panicking() {
             // What was begun may be half done: the next one repairs it, as after a death.
             self.mutex.abandon(self.party);
         } else {

@@ -36,6 +36,7 @@
 pub(crate) mod barrier;
 pub(crate) mod cells;
 pub(crate) mod condition;
+pub(crate) mod crash;
 pub(crate) mod dict;
 pub(crate) mod event;
 pub(crate) mod ground;
