@@ -47,6 +47,7 @@ pub(crate) mod mutex;
 pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod queue;
+pub(crate) mod ring;
 pub(crate) mod semaphore;
 pub(crate) mod spec;
 
