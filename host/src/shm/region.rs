@@ -15,7 +15,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI8, AtomicI16, AtomicI32, AtomicI64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
@@ -28,6 +29,22 @@ pub(crate) enum Writer {
     /// A worker; the supervisor gives pages back to the system.
     Worker,
 }
+
+/// A number that several processes change as one.
+///
+/// # Safety
+///
+/// Implemented for the integer atomics only: any bytes at all are one, and loading it needs no right to write.
+pub(crate) unsafe trait Word {}
+
+macro_rules! words {
+    ($($atomic:ty),+) => {$(
+        // SAFETY: an integer atomic of at most eight bytes, which every platform with wasmtime loads by one plain
+        // instruction.
+        unsafe impl Word for $atomic {}
+    )+};
+}
+words!(AtomicI8, AtomicU8, AtomicI16, AtomicU16, AtomicI32, AtomicU32, AtomicI64, AtomicU64);
 
 /// A mapped piece of shared memory.
 #[derive(Debug)]
@@ -84,30 +101,55 @@ impl Region {
         self.map.len()
     }
 
+    /// Whether this mapping can be written to.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
     /// The 32-bit word at `offset`.
     ///
     /// # Panics
     ///
-    /// When `offset` is not a multiple of 4 or not inside: layouts are constants, so this is a bug.
+    /// As [`Self::word`].
     pub(crate) fn word32(&self, offset: usize) -> &AtomicU32 {
-        let word = self.at(offset, size_of::<AtomicU32>()).cast::<AtomicU32>();
-        assert!(word.is_aligned(), "unaligned word at {offset}");
-        // SAFETY: `at` checked the bounds, alignment was asserted, every bit pattern is a valid word, and the
-        // mapping lives as long as `self`. Other processes reach these four bytes only as an atomic, too. In a
-        // read-only mapping callers only load, which needs no right to write for this width.
-        unsafe { word.as_ref() }
+        self.word(offset)
     }
 
     /// The 64-bit word at `offset`.
     ///
     /// # Panics
     ///
-    /// When `offset` is not a multiple of 8 or not inside: layouts are constants, so this is a bug.
+    /// As [`Self::word`].
     pub(crate) fn word64(&self, offset: usize) -> &AtomicU64 {
-        let word = self.at(offset, size_of::<AtomicU64>()).cast::<AtomicU64>();
+        self.word(offset)
+    }
+
+    /// The word at `offset`, of any width.
+    ///
+    /// # Panics
+    ///
+    /// When `offset` is not a multiple of the word's size or not inside: layouts are constants, so this is a bug.
+    #[inline]
+    pub(crate) fn word<T: Word>(&self, offset: usize) -> &T {
+        let word = self.at(offset, size_of::<T>()).cast::<T>();
         assert!(word.is_aligned(), "unaligned word at {offset}");
-        // SAFETY: as in `word32`, for eight bytes.
+        // SAFETY: `at` checked the bounds, alignment was asserted, every bit pattern is a valid word, and the
+        // mapping lives as long as `self`. Other processes reach these bytes only as atomics, too. In a read-only
+        // mapping callers only load, which needs no right to write for these widths.
         unsafe { word.as_ref() }
+    }
+
+    /// `count` 64-bit words from `offset`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::word`].
+    pub(crate) fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        let bytes = count.checked_mul(size_of::<AtomicU64>()).expect("words of a region fit into memory");
+        let words = self.at(offset, bytes).cast::<AtomicU64>();
+        assert!(words.is_aligned(), "unaligned words at {offset}");
+        // SAFETY: as in `word`, for each of them: `at` checked all the bytes.
+        unsafe { std::slice::from_raw_parts(words.as_ptr(), count) }
     }
 
     /// Copies `into.len()` bytes out of the region, from `offset`.
@@ -182,6 +224,7 @@ impl Region {
     /// # Panics
     ///
     /// When the range is not inside.
+    #[inline]
     pub(crate) fn at(&self, offset: usize, count: usize) -> NonNull<u8> {
         let end = offset.checked_add(count).expect("a range of a region ends below the end of memory");
         assert!(end <= self.len(), "bytes {offset}..{end} of a region of {}", self.len());

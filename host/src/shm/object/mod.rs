@@ -38,12 +38,16 @@ pub(crate) mod cells;
 pub(crate) mod condition;
 pub(crate) mod crash;
 pub(crate) mod dict;
+mod element;
 pub(crate) mod event;
 pub(crate) mod ground;
 pub(crate) mod heap;
+mod leases;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod mutex;
+#[cfg(test)]
+mod pages;
 pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod queue;
