@@ -190,7 +190,12 @@ impl Heap {
         self.ground.region().read_to(self.start(place), place.bytes(), into);
     }
 
-    fn start(&self, place: Place) -> usize {
+    /// Where in the region a string begins.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::read`].
+    pub(super) fn start(&self, place: Place) -> usize {
         assert!(place.end() <= self.granules, "a place outside of its heap");
         self.data + (place.granule() * GRANULE_BYTES) as usize
     }

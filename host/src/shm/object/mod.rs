@@ -51,6 +51,7 @@ mod pages;
 pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod queue;
+mod records;
 pub(crate) mod semaphore;
 pub(crate) mod spec;
 mod table;
