@@ -293,11 +293,11 @@ fn bulk_copies_tear_no_element() {
         let opened = open(element, 40);
         std::thread::scope(|scope| {
             let write = |byte: u8, cells: &Cells| {
-                for round in 0..10_000 {
-                    cells.write(3 + round % 2, &vec![byte; count * size]).unwrap();
-                    let element = [byte; 8];
-                    let bits = u64::from_le_bytes(element) >> (64 - 8 * size);
-                    cells.fill(5..5 + count as u64, bits).unwrap();
+                let run = vec![byte; count * size];
+                let bits = u64::from_le_bytes([byte; 8]) >> (64 - 8 * size);
+                for round in 0..60_000 {
+                    cells.write(3 + round % 2, &run).unwrap();
+                    cells.fill(3..3 + count as u64, bits).unwrap();
                 }
             };
             let writers = [
