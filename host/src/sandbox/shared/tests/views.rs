@@ -137,6 +137,7 @@ fn what_cannot_be_mapped_is_refused_with_a_reason() {
     }
     assert_eq!(guest.map("r", SHARED, 0, 1), no(Refusal::ReadOnly));
     assert_eq!(guest.map("r", EXCLUSIVE, 0, 1), no(Refusal::ReadOnly));
+    assert_eq!(guest.map("r", READ_ONLY, 0, 1), no(Refusal::NoView));
     assert_eq!(guest.call(IMPORT_MAP, &[12345, SHARED, 0, 1]), no(Refusal::Invalid));
     assert_eq!(guest.call("size", &[]), 1);
 }
