@@ -48,7 +48,7 @@ fn costs_of_calls() {
     let grants = [
         ("a", array(Element::I64, 8 << 20), Rights::ReadWrite),
         ("lock", Spec::Lock, Rights::ReadWrite),
-        ("jobs", Spec::Event, Rights::ReadWrite),
+        ("jobs", QUEUE, Rights::ReadWrite),
     ];
     let worker = Worker::new(&relay(LOOPS), &grants);
     let mut guest = worker.guest();
