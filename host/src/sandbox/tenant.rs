@@ -123,7 +123,11 @@ impl House {
     ) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
             // Views lie in a guest's memory beyond what it may have for itself; that limit is the store's limiter's.
-            memory_bytes_max: if belongings.have_cells() { MEMORY_BYTES_MAX } else { service.memory_bytes_max },
+            memory_bytes_max: if belongings.have_cells() {
+                MEMORY_BYTES_MAX
+            } else {
+                service.memory_bytes_max
+            },
             keep_resident_bytes: service.keep_resident_bytes as usize,
         };
         let engine = worker_engine(&limits)?;

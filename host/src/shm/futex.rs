@@ -25,7 +25,8 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Duration) {
 /// Returns as [`wait`] does. On a kernel without this call (before Linux 5.16) it sleeps on the first word for a
 /// millisecond, so that the caller looks from time to time.
 pub(crate) fn wait_any(words: &[(&AtomicU32, u32)], limit: Duration) {
-    let waits: Vec<Wait> = words.iter().take(WORDS_MAX).map(|(word, expected)| shared(word, *expected)).collect();
+    let waits: Vec<Wait> =
+        words.iter().take(WORDS_MAX).map(|(word, expected)| shared(word, *expected)).collect();
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
     let now = Duration::new(now.tv_sec as u64, now.tv_nsec as u32);
     let until = now.saturating_add(limit);

@@ -117,7 +117,9 @@ pub(super) fn record(
     let target = Target { buffer, capacity, out };
     let value = Bytes { address: value, length: value_bytes };
     let key = Bytes { address: key, length: key_bytes };
-    let answer = target.check(&caller).and_then(|()| work_on_record(&mut caller, handle, op, key, index, value, target));
+    let answer = target
+        .check(&caller)
+        .and_then(|()| work_on_record(&mut caller, handle, op, key, index, value, target));
     finish_with(&mut caller, handle, answer)
 }
 
@@ -138,7 +140,8 @@ fn work_on_record(
     value: Bytes,
     target: Target,
 ) -> Result<(), Stopped> {
-    let op = RecordOp::from_code(op).ok_or_else(|| Trouble::invalid("has no operation on records of this number"))?;
+    let op = RecordOp::from_code(op)
+        .ok_or_else(|| Trouble::invalid("has no operation on records of this number"))?;
     let is_list = matches!(caller.data().shared.object(handle)?.1.object, Object::List(_));
     // A list has no keys: the number in a key's place is a count.
     let inputs = if is_list { [Bytes { address: 0, length: 0 }, value] } else { [key, value] };
@@ -252,7 +255,9 @@ fn on_dict(
         RecordOp::Extend => {
             let strings = sequence(value, 2 * u64::from(dict.shape().records_max))?;
             let (entries, []) = strings.as_chunks::<2>() else {
-                return Err(Trouble::invalid("takes keys and values in turn: there is a key without a value"));
+                return Err(Trouble::invalid(
+                    "takes keys and values in turn: there is a key without a value",
+                ));
             };
             let entries: Vec<(&[u8], &[u8])> = entries.iter().map(|[key, value]| (*key, *value)).collect();
             dict.extend(party, &entries)?;
@@ -265,7 +270,8 @@ fn on_dict(
 /// A version and the record behind it.
 fn versioned(value: &[u8]) -> Result<(u64, &[u8]), Trouble> {
     let split = value.split_first_chunk::<VERSION_BYTES>();
-    let (version, value) = split.ok_or_else(|| Trouble::invalid("replaces by a value that begins with a version"))?;
+    let (version, value) =
+        split.ok_or_else(|| Trouble::invalid("replaces by a value that begins with a version"))?;
     Ok((u64::from_le_bytes(*version), value))
 }
 
@@ -273,8 +279,8 @@ fn versioned(value: &[u8]) -> Result<(u64, &[u8]), Trouble> {
 fn sequence(mut bytes: &[u8], most: u64) -> Result<Vec<&[u8]>, Trouble> {
     let mut strings = Vec::new();
     while !bytes.is_empty() {
-        let (first, rest) =
-            split_first(bytes).ok_or_else(|| Trouble::invalid("takes a sequence, which this one is not: it ends early"))?;
+        let (first, rest) = split_first(bytes)
+            .ok_or_else(|| Trouble::invalid("takes a sequence, which this one is not: it ends early"))?;
         if strings.len() as u64 >= most {
             return Err(Refusal::NoRoom.into());
         }

@@ -42,8 +42,8 @@ use wasmpool_abi::shared::{
 };
 use wasmtime::{Caller, Linker, Memory};
 
-pub(crate) use belongings::Belongings;
 use belongings::Belonging;
+pub(crate) use belongings::Belongings;
 use handles::Handles;
 use trouble::Trouble;
 use views::Views;
@@ -123,7 +123,8 @@ impl Shared {
 
 #[cold]
 fn no_handle(handle: i32) -> Trouble {
-    let words = format!("no shared object is open under the number {handle}: numbers last until their call ends");
+    let words =
+        format!("no shared object is open under the number {handle}: numbers last until their call ends");
     Trouble::words(wasmpool_abi::shared::Refusal::Invalid, words)
 }
 

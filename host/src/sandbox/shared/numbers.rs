@@ -27,7 +27,8 @@ pub(super) fn cell(
     b: i64,
     out: u32,
 ) -> wasmtime::Result<i32> {
-    let answer = check_out(&caller, out).and_then(|()| operate_on_cell(&mut caller, handle, op, index, a, b, out));
+    let answer =
+        check_out(&caller, out).and_then(|()| operate_on_cell(&mut caller, handle, op, index, a, b, out));
     match answer {
         Ok(()) => Ok(0),
         refused => finish_with(&mut caller, handle, refused),
@@ -44,7 +45,8 @@ fn operate_on_cell(
     out: u32,
 ) -> Result<(), Stopped> {
     let cells = cells(caller.data(), handle)?;
-    let op = CellOp::from_code(op).ok_or_else(|| Trouble::invalid("has no atomic operation of this number"))?;
+    let op =
+        CellOp::from_code(op).ok_or_else(|| Trouble::invalid("has no atomic operation of this number"))?;
     // A negative index is beyond every array, too.
     let operated = cells.operate(op, index as u64, a as u64, b as u64);
     match operated.map_err(|refusal| Trouble::new(refusal, About::Index(index)))? {
@@ -86,7 +88,8 @@ fn slice_through(
     (start, count): (i64, i64),
     address: u32,
 ) -> Result<(), Stopped> {
-    let op = SliceOp::from_code(op).ok_or_else(|| Trouble::invalid("has no operation on slices of this number"))?;
+    let op = SliceOp::from_code(op)
+        .ok_or_else(|| Trouble::invalid("has no operation on slices of this number"))?;
     let cells = cells(caller.data(), handle)?;
     let (length, size) = (cells.length(), cells.element().bytes());
     let end = start.checked_add(count).filter(|end| start >= 0 && *end >= start && *end as u64 <= length);
@@ -196,12 +199,7 @@ fn on_lock(belonging: &Belonging, lock: &Lock, op: Op, patience: &Patience<'_>) 
     })
 }
 
-fn on_others(
-    belonging: &Belonging,
-    op: Op,
-    argument: i64,
-    patience: &Patience<'_>,
-) -> Result<u64, Trouble> {
+fn on_others(belonging: &Belonging, op: Op, argument: i64, patience: &Patience<'_>) -> Result<u64, Trouble> {
     let party = belonging.party;
     let answer = match (&belonging.object, op) {
         (Object::Semaphore(semaphore), Op::Acquire) => done(semaphore.acquire(party, patience)?),

@@ -29,7 +29,8 @@ pub(super) fn open(
         Err(stopped) => (None, Err(stopped)),
     };
     // A full table is nobody's fault but the call's.
-    let about = object.filter(|_| !matches!(opened, Err(Stopped::Refused(Trouble { refusal: Refusal::TooManyOpen, .. }))));
+    let about = object
+        .filter(|_| !matches!(opened, Err(Stopped::Refused(Trouble { refusal: Refusal::TooManyOpen, .. }))));
     finish(&mut caller, about, opened.map(i64::from))
 }
 
@@ -75,7 +76,8 @@ fn check_element(belonging: &Belonging, element: i32) -> Result<(), Trouble> {
     if element == ANY {
         return Ok(());
     }
-    let expected = Element::from_code(element).ok_or_else(|| Trouble::invalid("holds no such elements as any"))?;
+    let expected =
+        Element::from_code(element).ok_or_else(|| Trouble::invalid("holds no such elements as any"))?;
     match &belonging.spec {
         Spec::Value { element } | Spec::Array { element, .. } if *element == expected => Ok(()),
         _ => Err(Trouble::new(Refusal::WrongElement, About::Expected(expected.name()))),
@@ -121,7 +123,8 @@ pub(super) fn unmap(mut caller: Caller<'_, Guest>, address: i32) -> wasmtime::Re
     let belongings = Arc::clone(&shared.belongings);
     let address = u64::from(address as u32);
     let unmapped = shared.views.unmap(&belongings, address).then_some(0).ok_or_else(|| {
-        let words = format!("no view begins at {address:#x}: views last until they are unmapped or their call ends");
+        let words =
+            format!("no view begins at {address:#x}: views last until they are unmapped or their call ends");
         Trouble::words(Refusal::Invalid, words).into()
     });
     finish(&mut caller, None, unmapped).map(|status| status as i32)

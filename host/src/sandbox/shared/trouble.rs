@@ -97,7 +97,9 @@ impl Trouble {
             (_, About::Words(words)) => words.clone().into_owned(),
             (Refusal::TimedOut, _) => "was not ready within the limit: wait longer, or try again".into(),
             (Refusal::Empty, _) => "is empty: wait for the next one, or try again".into(),
-            (Refusal::Full, _) => format!("is full{}: take items out or create it with more room", room(spec)),
+            (Refusal::Full, _) => {
+                format!("is full{}: take items out or create it with more room", room(spec))
+            }
             (Refusal::Closed, _) => "is closed: nothing comes or goes any more".into(),
             (Refusal::EndOfFile, _) => "is at its end: everyone at the other end is gone".into(),
             (Refusal::Broken, _) => "is broken: reset it before the parties meet again".into(),
@@ -119,7 +121,9 @@ impl Trouble {
             }
             (Refusal::Missing, _) => "has no record under this key".into(),
             (Refusal::ReadOnly, _) => "was granted for reading only: grant it for writing".into(),
-            (Refusal::WrongKind, About::Expected(expected)) => format!("is not a {expected}, as was expected"),
+            (Refusal::WrongKind, About::Expected(expected)) => {
+                format!("is not a {expected}, as was expected")
+            }
             (Refusal::WrongKind, _) => "has no such operation: its kind knows others".into(),
             (Refusal::WrongElement, About::Expected(expected)) => wrong_element(spec, expected),
             (Refusal::Leased, About::Elements(start, end)) => format!(
@@ -127,14 +131,17 @@ impl Trouble {
                  others"
             ),
             (Refusal::Leased, _) => "has a view in the way: drop that one first".into(),
-            (Refusal::Poisoned, _) => "is spoilt: somebody who may write to it wrote what cannot be; make it anew".into(),
+            (Refusal::Poisoned, _) => {
+                "is spoilt: somebody who may write to it wrote what cannot be; make it anew".into()
+            }
             (Refusal::WouldDeadlock, _) => {
                 "is held by this very call: the wait would never end; release it first".into()
             }
             (Refusal::Changed, _) => "has changed meanwhile: look at it again".into(),
             (Refusal::NoView, _) => "cannot be mapped here: read and write its elements instead".into(),
             (Refusal::Starved, _) => {
-                "keeps all workers waiting for one another: allow more workers, or change who waits for whom".into()
+                "keeps all workers waiting for one another: allow more workers, or change who waits for whom"
+                    .into()
             }
             (Refusal::Crowded, _) => "is used by too many threads and workers at once: use fewer".into(),
             (refusal, _) => format!("refused: {refusal:?}"),

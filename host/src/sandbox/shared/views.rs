@@ -126,17 +126,15 @@ fn memory(caller: &mut Caller<'_, Guest>) -> Result<Memory, Trouble> {
     };
     let kind = memory.ty(&*caller);
     if kind.is_64() || kind.page_size() != WASM_PAGE_BYTES {
-        return Err(no_view("cannot be mapped here: the module's memory is not of the 32-bit kind with 64 KiB pages"));
+        return Err(no_view(
+            "cannot be mapped here: the module's memory is not of the 32-bit kind with 64 KiB pages",
+        ));
     }
     Ok(memory)
 }
 
 /// Takes room for a view, growing the memory where no former view left enough.
-fn take_window(
-    caller: &mut Caller<'_, Guest>,
-    memory: Memory,
-    wanted: &Wanted<'_>,
-) -> Result<u64, Trouble> {
+fn take_window(caller: &mut Caller<'_, Guest>, memory: Memory, wanted: &Wanted<'_>) -> Result<u64, Trouble> {
     let bytes = wanted.pages.len() as u64;
     let writable = if wanted.mode == ViewMode::ReadOnly { 0 } else { bytes };
     match caller.data_mut().shared.views.windows.take(bytes, writable) {
@@ -167,7 +165,9 @@ fn grow(caller: &mut Caller<'_, Guest>, memory: Memory, pages: u64) -> Result<()
                 "cannot be mapped here: the module's memory may have no more than {maximum} pages, and {pages} more \
                  are needed; build it without a maximum"
             ),
-            None => format!("cannot be mapped here: the memory cannot grow by {pages} pages; map fewer elements"),
+            None => {
+                format!("cannot be mapped here: the memory cannot grow by {pages} pages; map fewer elements")
+            }
         };
         return Err(no_view(text));
     };
@@ -196,7 +196,9 @@ impl<'a> Wanted<'a> {
             return Err(Trouble::new(Refusal::OutOfRange, About::Elements(start, end)));
         }
         if from >= to {
-            return Err(Trouble::invalid("cannot be mapped without any elements: the end comes after the start"));
+            return Err(Trouble::invalid(
+                "cannot be mapped without any elements: the end comes after the start",
+            ));
         }
         if mode != ViewMode::ReadOnly && !cells.ground().is_writable() {
             return Err(Refusal::ReadOnly.into());
@@ -276,9 +278,7 @@ impl Views {
         // window: whole pages of this instance's linear memory which were made for views, which the guest's own
         // memory does not extend to, and into which no Rust reference points, because host functions copy by
         // addresses. It stays inside, for the window was taken for this many bytes.
-        unsafe {
-            rustix::mm::mremap_fixed(from.cast(), 0, bytes, MremapFlags::MAYMOVE, to)
-        }?;
+        unsafe { rustix::mm::mremap_fixed(from.cast(), 0, bytes, MremapFlags::MAYMOVE, to) }?;
         if wanted.mode == ViewMode::ReadOnly {
             // SAFETY: just these pages were mapped just now, and the guest does not run meanwhile.
             unsafe { rustix::mm::mprotect(to, bytes, MprotectFlags::READ) }?;
@@ -296,8 +296,7 @@ impl Views {
         // Not reserved: most of a window is never touched.
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
         // SAFETY: the range lies in windows, as for `show`; nothing but views and zeros is ever there.
-        let covered =
-            unsafe { rustix::mm::mmap_anonymous(self.at(bytes.start), length, rights, flags) };
+        let covered = unsafe { rustix::mm::mmap_anonymous(self.at(bytes.start), length, rights, flags) };
         if let Err(error) = covered {
             panic!("the views at {bytes:?} of a guest's memory cannot be taken away: {error}");
         }

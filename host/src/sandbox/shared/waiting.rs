@@ -69,7 +69,8 @@ fn wait_until_ready(
     out: u32,
 ) -> Result<(), Stopped> {
     if count == 0 || count > OBJECTS_MAX {
-        let words = format!("{count} shared objects cannot be waited for at once: wait for 1 to {OBJECTS_MAX}");
+        let words =
+            format!("{count} shared objects cannot be waited for at once: wait for 1 to {OBJECTS_MAX}");
         return Err(Trouble::words(Refusal::Invalid, words).into());
     }
     if out != 0 {

@@ -55,8 +55,8 @@ mod records;
 pub(crate) mod semaphore;
 pub(crate) mod several;
 pub(crate) mod spec;
-pub(crate) mod text;
 mod table;
+pub(crate) mod text;
 
 #[cfg(test)]
 #[allow(dead_code, reason = "a model runs only the calls it needs")]

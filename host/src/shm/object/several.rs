@@ -50,7 +50,8 @@ pub(crate) fn wait_for_any(
     let most = if all_ring { SLEEP_MAX } else { LOOK_INTERVAL };
     let mut asleep = None;
     loop {
-        let bells: Vec<_> = objects.iter().filter(|object| object.rings()).flat_map(|object| object.bells()).collect();
+        let bells: Vec<_> =
+            objects.iter().filter(|object| object.rings()).flat_map(|object| object.bells()).collect();
         let words: Vec<_> = bells.iter().map(|bell| bell.bell.word(&bell.bell.announce())).collect();
         if look()? {
             return Ok(());

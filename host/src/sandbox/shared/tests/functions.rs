@@ -6,7 +6,8 @@ use super::*;
 
 #[test]
 fn an_object_is_opened_by_its_name_as_what_it_is() {
-    let worker = relaying(&[("counter", COUNTER, Rights::ReadWrite), ("data", array(Element::F64, 5), Rights::Read)]);
+    let worker =
+        relaying(&[("counter", COUNTER, Rights::ReadWrite), ("data", array(Element::F64, 5), Rights::Read)]);
     let mut guest = worker.guest();
     let counter = guest.open("counter");
     assert!(counter >= 0);
@@ -120,7 +121,8 @@ fn elements_are_changed_and_the_value_before_is_told() {
 #[test]
 fn slices_are_copied_whole() {
     let length = 20_000;
-    let worker = relaying(&[("a", array(Element::I16, length), Rights::ReadWrite), ("c", COUNTER, Rights::ReadWrite)]);
+    let worker =
+        relaying(&[("a", array(Element::I16, length), Rights::ReadWrite), ("c", COUNTER, Rights::ReadWrite)]);
     let mut guest = worker.guest();
     let a = guest.open("a");
     let numbers: Vec<u8> = (0..length as i16 - 1).flat_map(|number| (number - 9).to_le_bytes()).collect();
@@ -137,7 +139,10 @@ fn slices_are_copied_whole() {
     assert_eq!([1, 2, 101, 102].map(|index| guest.cell(0, index)), [-9, -2, -2, 92]);
     assert_eq!(guest.call(IMPORT_SLICE, &slice(SliceOp::Read, 20_000, BYTES, 0)), 0);
     for (start, count) in [(0, 20_001), (20_000, 1), (-1, 1), (1, -1), (i64::MAX, 1), (1, i64::MAX)] {
-        assert_eq!(guest.call(IMPORT_SLICE, &slice(SliceOp::Read, start, BYTES, count)), no(Refusal::OutOfRange));
+        assert_eq!(
+            guest.call(IMPORT_SLICE, &slice(SliceOp::Read, start, BYTES, count)),
+            no(Refusal::OutOfRange)
+        );
     }
     assert!(guest.text().starts_with("array \"a\" has no elements 1.."), "{}", guest.text());
     for op in [SliceOp::Read, SliceOp::Write] {
@@ -224,7 +229,14 @@ fn messages_go_through_a_pipe_until_its_other_end_is_gone() {
 }
 
 /// Calls `shared_record` with a key at 2000 and a value at `BYTES`; answers status and number.
-fn record(guest: &mut World<'_>, handle: i64, op: RecordOp, key: &[u8], index: i64, value: &[u8]) -> (i64, u64) {
+fn record(
+    guest: &mut World<'_>,
+    handle: i64,
+    op: RecordOp,
+    key: &[u8],
+    index: i64,
+    value: &[u8],
+) -> (i64, u64) {
     guest.poke(2000, key);
     guest.poke(BYTES as u32, value);
     let arguments =
@@ -276,7 +288,11 @@ fn records_of_a_list_are_worked_on_by_index() {
     assert_eq!(guest.call(IMPORT_RECORD, &some), 0);
     assert_eq!(guest.peek(TARGET as u32, guest.peek_u64(OUT as u32) as usize), one);
     assert_eq!(record(&mut guest, l, RecordOp::Contains, no_key, 0, b"").0, no(Refusal::WrongKind));
-    assert!(guest.try_call(IMPORT_RECORD, &[l, RecordOp::Append as i64, 0, 0, 0, 65530, 7, TARGET, 64, OUT]).is_err());
+    assert!(
+        guest
+            .try_call(IMPORT_RECORD, &[l, RecordOp::Append as i64, 0, 0, 0, 65530, 7, TARGET, 64, OUT])
+            .is_err()
+    );
     assert!(guest.try_call(IMPORT_RECORD, &[l, RecordOp::Get as i64, 0, 0, 0, 0, 0, 65530, 7, OUT]).is_err());
 }
 
@@ -294,7 +310,10 @@ fn records_of_a_dictionary_are_worked_on_by_key() {
     assert_eq!(record(&mut guest, d, RecordOp::Contains, b"l", 0, b""), (0, 0));
     let entries = sequence_of(&[b"a", b"1", b"b", b"2"]);
     assert_eq!(record(&mut guest, d, RecordOp::Extend, b"", 0, &entries).0, 0);
-    assert_eq!(record(&mut guest, d, RecordOp::Extend, b"", 0, &sequence_of(&[b"a"])).0, no(Refusal::Invalid));
+    assert_eq!(
+        record(&mut guest, d, RecordOp::Extend, b"", 0, &sequence_of(&[b"a"])).0,
+        no(Refusal::Invalid)
+    );
     assert_eq!(record(&mut guest, d, RecordOp::Replace, b"new", 0, &[0; 8]).0, 0);
     assert_eq!(record(&mut guest, d, RecordOp::Delete, b"new", 0, b"").0, 0);
     assert_eq!(record(&mut guest, d, RecordOp::Pop, b"k", 0, b""), (0, 1));
@@ -362,7 +381,11 @@ fn locks_events_and_the_like_do_what_python_does() {
         let handle = guest.open(name);
         guest.poke(OUT as u32, &[0; 8]);
         let limit = if *op == Op::Wait { 0 } else { -1 };
-        assert_eq!(guest.call(IMPORT_OP, &[handle, *op as i64, *argument, limit, OUT]), *status, "{name} {op:?}");
+        assert_eq!(
+            guest.call(IMPORT_OP, &[handle, *op as i64, *argument, limit, OUT]),
+            *status,
+            "{name} {op:?}"
+        );
         assert_eq!(guest.peek_u64(OUT as u32), *answer, "{name} {op:?}");
     }
     // What the call still held is free when it ends.
@@ -416,7 +439,8 @@ fn several_objects_are_waited_for_at_once() {
 
 #[test]
 fn a_call_that_sleeps_says_on_what() {
-    let worker = relaying(&[("counter", COUNTER, Rights::ReadWrite), ("event", Spec::Event, Rights::ReadWrite)]);
+    let worker =
+        relaying(&[("counter", COUNTER, Rights::ReadWrite), ("event", Spec::Event, Rights::ReadWrite)]);
     let Object::Event(event) = &worker.objects[1] else { panic!("an event") };
     let mut guest = worker.guest();
     let handle = guest.open("event");

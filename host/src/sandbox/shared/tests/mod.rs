@@ -40,18 +40,10 @@ fn ours() -> Party {
     party(2)
 }
 
-const QUEUE: Spec = Spec::Queue(QueueShape {
-    items_max: 4,
-    bytes_max: 4096,
-    joinable: false,
-    orphaned: Orphaned::GivenBack,
-});
-const JOINABLE: Spec = Spec::Queue(QueueShape {
-    items_max: 4,
-    bytes_max: 4096,
-    joinable: true,
-    orphaned: Orphaned::GivenBack,
-});
+const QUEUE: Spec =
+    Spec::Queue(QueueShape { items_max: 4, bytes_max: 4096, joinable: false, orphaned: Orphaned::GivenBack });
+const JOINABLE: Spec =
+    Spec::Queue(QueueShape { items_max: 4, bytes_max: 4096, joinable: true, orphaned: Orphaned::GivenBack });
 const RECORDS: RecordsShape = RecordsShape { records_max: 8, bytes_max: 4096 };
 const LIST: Spec = Spec::List(RECORDS);
 const DICT: Spec = Spec::Dict { shape: RECORDS, seed: 7, is_namespace: false };
@@ -146,8 +138,19 @@ struct World<'a> {
 /// A module that passes each function on, and has a page of memory and what `more` says.
 fn relay(more: &str) -> String {
     let names = [
-        IMPORT_OPEN, IMPORT_CLOSE, IMPORT_REFUSAL, IMPORT_CELL, IMPORT_SLICE, IMPORT_OP, IMPORT_PUT,
-        IMPORT_GET, IMPORT_RECORD, IMPORT_STAGED, IMPORT_WAIT, IMPORT_MAP, IMPORT_UNMAP,
+        IMPORT_OPEN,
+        IMPORT_CLOSE,
+        IMPORT_REFUSAL,
+        IMPORT_CELL,
+        IMPORT_SLICE,
+        IMPORT_OP,
+        IMPORT_PUT,
+        IMPORT_GET,
+        IMPORT_RECORD,
+        IMPORT_STAGED,
+        IMPORT_WAIT,
+        IMPORT_MAP,
+        IMPORT_UNMAP,
     ];
     let (mut imports, mut functions) = (String::new(), String::new());
     for name in names {
@@ -155,7 +158,8 @@ fn relay(more: &str) -> String {
         let types: Vec<&str> = parameters.iter().map(|number| number.name()).collect();
         let (types, result) = (types.join(" "), results[0].name());
         let arguments: String = (0..parameters.len()).map(|index| format!(" (local.get {index})")).collect();
-        imports += &format!("(import \"wasmpool\" \"{name}\" (func ${name} (param {types}) (result {result})))");
+        imports +=
+            &format!("(import \"wasmpool\" \"{name}\" (func ${name} (param {types}) (result {result})))");
         functions += &format!(
             "(func (export \"{name}\") (param {types}) (result {result}) (call ${name}{arguments}))"
         );
