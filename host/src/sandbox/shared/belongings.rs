@@ -23,7 +23,6 @@ pub(super) struct Belonging {
     /// The name under which calls open it.
     pub(super) name: String,
     pub(super) spec: Spec,
-    pub(super) rights: Rights,
     pub(super) object: Object,
     /// Whom the worker is when it works on it.
     pub(super) party: Party,
@@ -50,7 +49,7 @@ impl Belongings {
         if self.numbers.insert(name.clone(), self.objects.len()).is_some() {
             return Err(format!("two shared objects were granted under the name `{name}`"));
         }
-        self.objects.push(Belonging { name, spec, rights, object, party });
+        self.objects.push(Belonging { name, spec, object, party });
         Ok(())
     }
 

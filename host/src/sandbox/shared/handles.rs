@@ -105,6 +105,7 @@ mod tests {
             let next = handles.open(8).unwrap();
             assert!(next >= 0 && next != handle);
             assert_eq!((handles.object(handle), handles.object(next)), (None, Some(8)));
+            assert_eq!(handles.clear().collect::<Vec<_>>(), [8]);
         }
     }
 

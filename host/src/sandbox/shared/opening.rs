@@ -7,7 +7,7 @@ use wasmtime::Caller;
 
 use super::belongings::Belonging;
 use super::trouble::{About, Trouble, noun};
-use super::{Stopped, deliver, fetch, finish, finish_with, views};
+use super::{Stopped, check_room, deliver, fetch, finish, finish_with, views};
 use crate::sandbox::guest::Guest;
 use crate::shm::object::Object;
 use crate::shm::object::spec::Spec;
@@ -97,7 +97,8 @@ pub(super) fn refusal(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32)
     let text = shared.trouble.as_ref().map(|(trouble, object)| trouble.text(&shared.belongings, *object));
     let text = text.unwrap_or_default();
     let bytes = text.floor_char_boundary(capacity as usize);
-    let delivered = deliver(&mut caller, buffer, &text.as_bytes()[..bytes]);
+    let delivered = check_room(&caller, buffer, capacity as usize)
+        .and_then(|()| deliver(&mut caller, buffer, &text.as_bytes()[..bytes]));
     finish(&mut caller, None, delivered.map(|()| bytes as i64)).map(|answer| answer as i32)
 }
 

@@ -17,8 +17,8 @@ use super::patience::Patience;
 use super::{Object, Outcome, Party};
 use crate::shm::futex;
 
-/// Most objects that one can wait for at once: each has up to two bells.
-pub(crate) const OBJECTS_MAX: usize = futex::WORDS_MAX / 2;
+/// Most objects that one can wait for at once.
+pub(crate) const OBJECTS_MAX: usize = futex::WORDS_MAX;
 
 /// Longest sleep without a look around; wake-ups do not depend on it.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
@@ -37,6 +37,7 @@ pub(crate) fn wait_for_any(
     patience: &Patience<'_>,
     ready: &mut [bool],
 ) -> Outcome<()> {
+    debug_assert!(objects.len() == ready.len());
     let mut look = || -> Outcome<bool> {
         for (object, ready) in objects.iter().zip(ready.iter_mut()) {
             *ready = object.is_ready(party)?;
@@ -46,12 +47,12 @@ pub(crate) fn wait_for_any(
     if look()? {
         return Ok(());
     }
-    let all_ring = objects.iter().all(|object| object.rings());
+    let ringing = objects.iter().filter(|object| object.rings());
+    let bells: Vec<_> = ringing.clone().flat_map(|object| object.bells()).collect();
+    let all_ring = ringing.count() == objects.len() && bells.len() <= futex::WORDS_MAX;
     let most = if all_ring { SLEEP_MAX } else { LOOK_INTERVAL };
     let mut asleep = None;
     loop {
-        let bells: Vec<_> =
-            objects.iter().filter(|object| object.rings()).flat_map(|object| object.bells()).collect();
         let words: Vec<_> = bells.iter().map(|bell| bell.bell.word(&bell.bell.announce())).collect();
         if look()? {
             return Ok(());
@@ -116,8 +117,12 @@ impl Object {
         !matches!(self, Self::Lock(_)) && self.ground().is_writable()
     }
 
-    /// The bells of which one rings when it becomes ready.
-    fn bells(&self) -> [ObjectBell<'_>; 2] {
-        [header::BELL_A, header::BELL_B].map(|offset| self.ground().bell(offset))
+    /// The bells of which one rings when it becomes ready: most have one for those who wait to take.
+    fn bells(&self) -> impl Iterator<Item = ObjectBell<'_>> {
+        let offsets: &[usize] = match self {
+            Self::Pipe(_) => &[header::BELL_A, header::BELL_B],
+            _ => &[header::BELL_A],
+        };
+        offsets.iter().map(|offset| self.ground().bell(*offset))
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::channel::control::{NumericEntry, Service, TaskEntries};
 use crate::channel::desk::Next;
 use crate::channel::ending::EndKind;
+use crate::channel::layout::ENTRY_BYTES;
 use crate::channel::order::{Entry, Inputs, Order};
 use crate::sandbox::tenant::{House, Room};
 use crate::shm::object::patience::Patience;
@@ -118,9 +119,8 @@ impl Run {
         let Next::Order(order) = self.room.desk().next() else { panic!("an order was posted") };
         self.room.run(&order);
         assert!(self.post.has_ended(order.generation));
-        let mut heads = Vec::new();
-        self.post.read_heads(order.generation, 0, order.count as usize, &mut heads);
-        let mut at = order.count as usize * crate::channel::layout::ENTRY_BYTES;
+        let mut at = order.count as usize * ENTRY_BYTES;
+        let heads = self.post.read_heads(order.generation, 0..order.count, at).unwrap();
         let ends = heads.iter().map(|head| {
             let mut bytes = Vec::new();
             self.post.read_bytes(order.generation, at, head.length, &mut bytes);

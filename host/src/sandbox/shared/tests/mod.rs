@@ -2,6 +2,7 @@
 
 mod calls;
 mod functions;
+mod speed;
 mod views;
 
 use std::os::fd::AsFd;
