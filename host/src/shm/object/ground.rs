@@ -120,7 +120,11 @@ impl Ground {
     pub(crate) fn enter(&self, party: Party, repair: impl FnOnce() -> Outcome<()>) -> Outcome<Entered<'_>> {
         self.check_writable()?;
         let mutex = Mutex::new(self.word32(header::MUTEX));
-        let found = mutex.lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed))?;
+        let found = match mutex.lock(party, &Patience::NONE) {
+            // Only who has to wait asks for the time, which costs as much as all the rest.
+            Err(Refusal::TimedOut) => mutex.lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed)),
+            found => found,
+        }?;
         let entered = Entered { mutex, party };
         if found == Found::Abandoned {
             repair().map_err(|_| self.poison())?;
