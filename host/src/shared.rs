@@ -61,4 +61,5 @@ pub use crate::pool::objects::{
     JoinableQueue, List, Lock, LockGuard, Namespace, Number, PIPE_BYTES_DEFAULT, Permit, PipeEnd,
     PipeOptions, QUEUE_BYTES_DEFAULT, QUEUE_ITEM_BYTES_DEFAULT, Queue, QueueOptions, RECORD_BYTES_DEFAULT,
     RECORDS_DEFAULT, RLock, RecordOptions, Semaphore, Shareable, SharedError, SharedErrorKind, Value,
+    wait_any,
 };

@@ -24,7 +24,7 @@ pub(super) struct Handle {
 impl Handle {
     /// Opens a granted object of this kind.
     pub(super) fn open(name: &str, kind: Kind, element: Option<Element>) -> Result<Self, SharedError> {
-        if !host::IS_THERE {
+        if !host::is_there() {
             let text = format!("{name} cannot be opened: this program does not run in a wasmpool pool");
             return Err(SharedError::new(SharedErrorKind::NotInAPool, text));
         }

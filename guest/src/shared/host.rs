@@ -8,7 +8,9 @@ use std::ptr;
 use wasmpool_abi::shared::{CellOp, Op, RecordOp, SliceOp, ViewMode};
 
 /// Whether there is a host at all.
-pub(super) const IS_THERE: bool = true;
+pub(super) const fn is_there() -> bool {
+    true
+}
 
 /// Documented in `wasmpool_abi::shared`, whose `IMPORT_*` are the functions' names.
 mod raw {

@@ -61,7 +61,8 @@
 //!
 //! # Other targets
 //!
-//! Natively there is no pool, and `open` answers [`NotInAPool`](SharedErrorKind::NotInAPool).
+//! Natively there is no pool, and `open` answers [`NotInAPool`](SharedErrorKind::NotInAPool); tests make one of their own, a
+//! `testing::TestPool`.
 
 mod array;
 mod barrier;
@@ -73,7 +74,7 @@ mod element;
 mod error;
 mod event;
 mod handle;
-#[cfg_attr(not(target_family = "wasm"), path = "absent.rs")]
+#[cfg_attr(not(target_family = "wasm"), path = "stand_in/mod.rs")]
 mod host;
 mod lease;
 mod list;
@@ -83,6 +84,8 @@ mod pipe;
 mod queue;
 mod records;
 mod semaphore;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 mod value;
 mod view;
 mod wait;

@@ -614,3 +614,239 @@ fn wait(words: &mut Words) -> Done {
     let objects: Vec<&dyn Shared> = objects.iter().map(AsRef::as_ref).collect();
     json(wait_any(&objects, duration)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmpool_guest::shared::testing::TestPool;
+
+    use super::*;
+
+    /// Runs a script of steps, each with what it has to answer: a value, or the kind of an error.
+    fn check(pool: &TestPool, table: &[(Json, Json)]) {
+        for (step, expected) in table {
+            let step: Vec<Json> = serde_json::from_value(step.clone()).unwrap();
+            let shown = json!(step).to_string();
+            let answer = serde_json::to_value(&pool.run(|| shared_ops(vec![step]))[0]).unwrap();
+            let answer = match answer.get("err") {
+                Some(kind) => json!({ "err": kind }),
+                None => answer["ok"].clone(),
+            };
+            assert_eq!(answer, *expected, "{shown}");
+        }
+    }
+
+    fn err(kind: &str) -> Json {
+        json!({ "err": kind })
+    }
+
+    #[test]
+    fn numbers_are_changed_and_told_as_before() {
+        let pool = TestPool::new().value("v", 5_i32).value("b", true).value("f", 1.5_f64).value("u", 255_u8);
+        check(
+            &pool,
+            &[
+                (json!(["value:i32", "v", "get"]), json!(5)),
+                (json!(["value:i32", "v", "fetch_add", -7]), json!(5)),
+                (json!(["value:i32", "v", "fetch_max", 3]), json!(-2)),
+                (json!(["value:i32", "v", "compare_exchange", 4, 9]), json!({ "found": 3 })),
+                (json!(["value:i32", "v", "compare_exchange", 3, 9]), json!({ "before": 3 })),
+                (json!(["value:i32", "v", "update", 12]), json!(9)),
+                (json!(["value:i32", "v", "fetch_and", 8]), json!(12)),
+                (json!(["value:i32", "v", "swap", -1]), json!(8)),
+                (json!(["value:i32", "v", "get"]), json!(-1)),
+                (json!(["value:u8", "u", "fetch_add", 2]), json!(255)),
+                (json!(["value:u8", "u", "get"]), json!(1)),
+                (json!(["value:bool", "b", "fetch_xor", true]), json!(true)),
+                (json!(["value:bool", "b", "get"]), json!(false)),
+                (json!(["value:bool", "b", "fetch_add", true]), err("Script")),
+                (json!(["value:f64", "f", "fetch_sub", 1.0]), json!(1.5)),
+                (json!(["value:f64", "f", "get"]), json!(0.5)),
+                (json!(["value:f32", "f", "get"]), err("WrongElement")),
+                (json!(["lock", "f", "acquire"]), err("WrongKind")),
+                (json!(["value:i32", "none", "get"]), err("NotGranted")),
+                (json!(["value:i32", "v", "lock"]), json!({ "owner_died": false })),
+                (json!(["value:i32", "v", "try_acquire"]), json!(true)),
+                (json!(["value:i32", "v", "release"]), json!(null)),
+                (json!(["value:i32", "v", "release"]), json!(null)),
+                (json!(["value:i32", "v", "release"]), err("NotHeld")),
+            ],
+        );
+    }
+
+    #[test]
+    fn arrays_are_reached_in_every_way() {
+        let pool = TestPool::new().array("a", &[1_i16, 2, 3, 4]).array("flags", &[true, false]);
+        check(
+            &pool,
+            &[
+                (json!(["array:i16", "a", "len"]), json!(4)),
+                (json!(["array:i16", "a", "get", 4]), err("OutOfRange")),
+                (json!(["array:i16", "a", "set", 0, -1]), json!(null)),
+                (json!(["array:i16", "a", "fetch_or", 1, 8]), json!(2)),
+                (json!(["array:i16", "a", "read", 0, 2]), json!([-1, 10])),
+                (json!(["array:i16", "a", "read", 3, 5]), err("OutOfRange")),
+                (json!(["array:i16", "a", "read", 3, 2]), err("Invalid")),
+                (json!(["array:i16", "a", "write", 2, [7, 8]]), json!(null)),
+                (json!(["array:i16", "a", "write", 3, [7, 8]]), err("OutOfRange")),
+                (json!(["array:i16", "a", "fill", 0, 2, 6]), json!(null)),
+                (json!(["array:i16", "a", "iter"]), json!([6, 6, 7, 8])),
+                (json!(["array:i16", "a", "view_fetch_add", 3, 2]), json!(8)),
+                (json!(["array:i16", "a", "view_update", 3, 1]), json!(10)),
+                (json!(["array:i16", "a", "view_get", 4]), err("OutOfRange")),
+                (json!(["array:i16", "a", "lease_write", 1, [3, 4]]), json!(null)),
+                (json!(["array:i16", "a", "lease_read", 0, 4]), json!([6, 3, 4, 1])),
+                (json!(["array:i16", "a", "lease_read", 2, 2]), json!([])),
+                (json!(["array:bool", "flags", "to_vec"]), json!([true, false])),
+                (json!(["array:bool", "flags", "view_swap", 1, true]), json!(false)),
+                (json!(["array:i16", "a", "read_lease", 0, 2]), json!(2)),
+                (json!(["array:i16", "a", "get", 0]), json!(6)),
+                (json!(["array:i16", "a", "set", 0, 1]), err("Leased")),
+                (json!(["array:i16", "a", "lease", 0, 4]), err("Leased")),
+                (json!(["array:i16", "a", "lease", 2, 4]), json!(2)),
+                (json!(["array:i16", "a", "get", 2]), err("Leased")),
+            ],
+        );
+    }
+
+    #[test]
+    fn locks_and_their_kin_count() {
+        let pool = TestPool::new().lock("l").rlock("r").semaphore("s", 1).bounded_semaphore("b", 1);
+        let pool = pool.event("e").barrier("m", 2).condition("c");
+        check(
+            &pool,
+            &[
+                (json!(["lock", "l", "acquire"]), json!(null)),
+                (json!(["lock", "l", "acquire"]), err("WouldDeadlock")),
+                (json!(["lock", "l", "is_locked"]), json!(true)),
+                (json!(["lock", "l", "release"]), json!(null)),
+                (json!(["rlock", "r", "acquire_for", 10]), json!(true)),
+                (json!(["rlock", "r", "try_acquire"]), json!(true)),
+                (json!(["semaphore", "s", "acquire"]), json!(null)),
+                (json!(["semaphore", "s", "try_acquire"]), json!(false)),
+                (json!(["semaphore", "s", "acquire_for", 1]), json!(false)),
+                (json!(["semaphore", "s", "release", 3]), json!(null)),
+                (json!(["semaphore", "s", "available"]), json!(3)),
+                (json!(["bounded_semaphore", "b", "release", 1]), err("TooMany")),
+                (json!(["event", "e", "wait_for", 1]), json!(false)),
+                (json!(["wait_any", [["event", "e"], ["rlock", "r"]], 1]), json!([])),
+                (json!(["event", "e", "set"]), json!(null)),
+                (json!(["event", "e", "wait"]), json!(null)),
+                (json!(["wait_any", [["rlock", "r"], ["event", "e"], ["lock", "l"]], null]), json!([1, 2])),
+                (json!(["barrier", "m", "parties"]), json!(2)),
+                (json!(["barrier", "m", "wait_for", 1]), err("TimedOut")),
+                (json!(["barrier", "m", "wait"]), err("Broken")),
+                (json!(["barrier", "m", "is_broken"]), json!(true)),
+                (json!(["barrier", "m", "reset"]), json!(null)),
+                (json!(["barrier", "m", "n_waiting"]), json!(0)),
+                (json!(["condition", "c", "wait_for", 1]), err("NotHeld")),
+                (json!(["condition", "c", "notify", 1]), err("NotHeld")),
+                (json!(["condition", "c", "acquire"]), json!(null)),
+                (json!(["condition", "c", "wait_for", 1]), json!(false)),
+                (json!(["condition", "c", "notify_all"]), json!(null)),
+                (json!(["condition", "c", "release"]), json!(null)),
+            ],
+        );
+    }
+
+    #[test]
+    fn queues_and_pipes_hand_values_on() {
+        let big = "x".repeat(5000);
+        let pool = TestPool::new().queue("q", 2).joinable_queue("j", 9).pipe("left", "right");
+        check(
+            &pool,
+            &[
+                (json!(["queue", "q", "put", { "any": [1, null] }]), json!(null)),
+                (json!(["queue", "q", "try_put", big]), json!(true)),
+                (json!(["queue", "q", "is_full"]), json!(true)),
+                (json!(["queue", "q", "try_put", 3]), json!(false)),
+                (json!(["queue", "q", "put_for", 3, 1]), json!(false)),
+                (json!(["queue", "q", "get"]), json!({ "any": [1, null] })),
+                (json!(["queue", "q", "get_for", 1]), json!(big)),
+                (json!(["queue", "q", "try_get"]), json!(null)),
+                (json!(["queue", "q", "put", "text"]), json!(null)),
+                (json!(["queue", "q", "get_number"]), err("Undecodable")),
+                (json!(["queue", "q", "put", 4]), json!(null)),
+                (json!(["queue", "q", "close"]), json!(null)),
+                (json!(["queue", "q", "put", 5]), err("Closed")),
+                (json!(["queue", "q", "drain"]), json!([4])),
+                (json!(["queue", "q", "get"]), err("Closed")),
+                (json!(["joinable_queue", "j", "put", 1]), json!(null)),
+                (json!(["joinable_queue", "j", "join_for", 1]), json!(false)),
+                (json!(["joinable_queue", "j", "get"]), json!(1)),
+                (json!(["joinable_queue", "j", "task_done"]), json!(null)),
+                (json!(["joinable_queue", "j", "task_done"]), err("TooMany")),
+                (json!(["joinable_queue", "j", "join"]), json!(null)),
+                (json!(["pipe", "left", "send", [1, 2]]), json!(null)),
+                (json!(["pipe", "left", "poll", 0]), json!(false)),
+                (json!(["pipe", "right", "poll", null]), json!(true)),
+                (json!(["pipe", "right", "recv"]), json!([1, 2])),
+                (json!(["pipe", "right", "recv_for", 1]), json!(null)),
+                (json!(["pipe", "left", "send_bytes", [1, 255]]), json!(null)),
+                (json!(["pipe", "left", "close"]), json!(null)),
+                (json!(["pipe", "right", "recv_bytes"]), json!([1, 255])),
+                (json!(["pipe", "right", "recv"]), err("EndOfFile")),
+            ],
+        );
+    }
+
+    #[test]
+    fn records_are_found_changed_and_removed() {
+        let pool = TestPool::new().list("l").dict("d").namespace("n");
+        check(
+            &pool,
+            &[
+                (json!(["list", "l", "pop"]), json!(null)),
+                (json!(["list", "l", "push", "a"]), json!(0)),
+                (json!(["list", "l", "extend", [1, 2, 3]]), json!(null)),
+                (json!(["list", "l", "insert", 1, "b"]), json!(null)),
+                (json!(["list", "l", "to_vec"]), json!(["a", "b", 1, 2, 3])),
+                (json!(["list", "l", "slice", 1, 3]), json!(["b", 1])),
+                (json!(["list", "l", "slice", 3, null]), json!([2, 3])),
+                (json!(["list", "l", "slice", 2, 2]), json!([])),
+                (json!(["list", "l", "update", -1, 10]), json!(13)),
+                (json!(["list", "l", "get", -1]), json!(13)),
+                (json!(["list", "l", "get", 5]), err("OutOfRange")),
+                (json!(["list", "l", "set", 0, { "k": 1 }]), json!(null)),
+                (json!(["list", "l", "pop_at", 0]), json!({ "k": 1 })),
+                (json!(["list", "l", "remove_at", 0]), json!(null)),
+                (json!(["list", "l", "len"]), json!(3)),
+                (json!(["dict", "d", "get", "k"]), json!(null)),
+                (json!(["dict", "d", "set_default", "k", 5]), json!(5)),
+                (json!(["dict", "d", "set_default", "k", 6]), json!(5)),
+                (json!(["dict", "d", "update_entry", "k", 2]), json!(7)),
+                (json!(["dict", "d", "update_entry", "new", 2]), json!(2)),
+                (json!(["dict", "d", "extend", [["k", 1], [7, "seven"]]]), json!(null)),
+                (json!(["dict", "d", "keys"]), json!(["k", "new", 7])),
+                (json!(["dict", "d", "values"]), json!([1, 2, "seven"])),
+                (json!(["dict", "d", "items"]), json!([["k", 1], ["new", 2], [7, "seven"]])),
+                (json!(["dict", "d", "contains_key", 7]), json!(true)),
+                (json!(["dict", "d", "remove", 8]), json!(false)),
+                (json!(["dict", "d", "pop", 7]), json!("seven")),
+                (json!(["dict", "d", "insert", "k", null]), json!(null)),
+                (json!(["dict", "d", "clear"]), json!(null)),
+                (json!(["dict", "d", "len"]), json!(0)),
+                (json!(["namespace", "n", "get", "x"]), err("Missing")),
+                (json!(["namespace", "n", "set", "x", [1]]), json!(null)),
+                (json!(["namespace", "n", "get", "x"]), json!([1])),
+                (json!(["namespace", "n", "contains", "x"]), json!(true)),
+                (json!(["namespace", "n", "delete", "x"]), json!(null)),
+            ],
+        );
+    }
+
+    #[test]
+    fn steps_that_make_no_sense_are_told() {
+        check(
+            &TestPool::new().lock("l"),
+            &[
+                (json!([]), err("Script")),
+                (json!(["lock", "l"]), err("Script")),
+                (json!(["lock", "l", "fly"]), err("Script")),
+                (json!(["lock", "l", "acquire_for", "long"]), err("Script")),
+                (json!(["value:i128", "l", "get"]), err("Script")),
+            ],
+        );
+        let alone = serde_json::to_value(shared_ops(vec![vec![json!("lock"), json!("l"), json!("acquire")]]));
+        assert_eq!(alone.unwrap()[0]["err"], "NotInAPool");
+    }
+}

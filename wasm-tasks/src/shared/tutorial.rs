@@ -70,10 +70,17 @@ pub fn append_to_log(text: &str) -> Result<usize, SharedError> {
     List::<String>::open("log")?.push(text)
 }
 
-/// Sends numbers through the pipe's end "left", and waits for each to come back one higher; returns the last.
+/// Plays ping-pong over the pipe "table", from its end 0 or 1: `--pipe table`; returns how many strokes it saw.
+#[task]
+pub fn play(end: u8) -> Result<u64, SharedError> {
+    const STROKES: i64 = 1000;
+    if end == 0 { ping(STROKES).map(i64::unsigned_abs) } else { pong() }
+}
+
+/// Sends numbers through the pipe's end "table.0", and waits for each to come back one higher; returns the last.
 #[task]
 pub fn ping(count: i64) -> Result<i64, SharedError> {
-    let pipe = PipeEnd::<i64>::open("left")?;
+    let pipe = PipeEnd::<i64>::open("table.0")?;
     let mut number = 0;
     for _ in 0..count {
         pipe.send(&number)?;
@@ -83,10 +90,10 @@ pub fn ping(count: i64) -> Result<i64, SharedError> {
     Ok(number)
 }
 
-/// Sends everything that comes out of the pipe's end "right" back, one higher, until it ends; returns how many.
+/// Sends everything that comes out of the pipe's end "table.1" back, one higher, until it ends; returns how many.
 #[task]
 pub fn pong() -> Result<u64, SharedError> {
-    let pipe = PipeEnd::<i64>::open("right")?;
+    let pipe = PipeEnd::<i64>::open("table.1")?;
     for count in 0.. {
         match pipe.recv() {
             Ok(number) => pipe.send(&(number + 1))?,
@@ -170,4 +177,103 @@ pub fn set_number(value: i64) -> Result<(), SharedError> {
     let guard = changed.lock()?;
     number.set(value)?;
     guard.notify_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use wasmpool_guest::shared::testing::TestPool;
+
+    use super::*;
+
+    /// Calls a task in several threads at once.
+    fn in_threads<R: Send>(pool: &TestPool, count: i64, call: impl Fn(i64) -> R + Sync) -> Vec<R> {
+        let call = &call;
+        thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..count).map(|number| scope.spawn(move || pool.run(|| call(number)))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn nobodys_count_is_lost() {
+        let pool = TestPool::new().value("counter", 0_i32).array("bins", &[0_i64; 3]);
+        in_threads(&pool, 4, |number| {
+            for _ in 0..100 {
+                count_process(number).unwrap();
+            }
+            histogram(0, 300).unwrap();
+        });
+        pool.run(|| {
+            assert_eq!(Value::<i32>::open("counter").unwrap().get().unwrap(), 400);
+            assert_eq!(Array::<i64>::open("bins").unwrap().to_vec().unwrap(), [400; 3]);
+        });
+    }
+
+    #[test]
+    fn numbers_come_back_squared() {
+        let pool = TestPool::new().queue("jobs", 3).queue("results", 100);
+        let counts = in_threads(&pool, 3, |number| {
+            if number > 0 {
+                return square_queue();
+            }
+            put_numbers(1, 10).and_then(|()| put_ends(2)).map(|()| 0)
+        });
+        assert_eq!(counts.into_iter().sum::<Result<u64, _>>(), Ok(10));
+        let squares = pool.run(|| {
+            let results = Queue::<i64>::open("results").unwrap();
+            results.close().unwrap();
+            results.iter().sum::<Result<i64, _>>()
+        });
+        assert_eq!(squares, Ok(385));
+    }
+
+    #[test]
+    fn everyone_meets_and_is_told() {
+        let pool = TestPool::new().barrier("barrier", 3).condition("changed").value("number", 0_i64);
+        let mut indices: Vec<_> = in_threads(&pool, 3, |_| wait_at_barrier().unwrap());
+        indices.sort_unstable();
+        assert_eq!(indices, [0, 1, 2]);
+        let told =
+            in_threads(
+                &pool,
+                3,
+                |number| {
+                    if number == 0 { set_number(7).map(|()| 7) } else { wait_for_number() }
+                },
+            );
+        assert_eq!(told, [Ok(7), Ok(7), Ok(7)]);
+    }
+
+    #[test]
+    fn what_is_sent_comes_back_until_the_pipe_ends() {
+        let pool = TestPool::new().pipe("table.0", "table.1");
+        let ends = in_threads(&pool, 2, |number| play(if number == 0 { 0 } else { 1 }));
+        assert_eq!(ends, [Ok(1000), Ok(1000)]);
+    }
+
+    #[test]
+    fn arrays_are_summed_in_place() {
+        let pool = TestPool::new().array("numbers", &[0_i64; 10]);
+        pool.run(|| number_array(0, 10).unwrap());
+        assert_eq!(in_threads(&pool, 2, |half| sum_array(half as usize * 5, 5)), [Ok(10), Ok(35)]);
+        assert!(pool.run(|| sum_array(5, 6)).is_err());
+    }
+
+    #[test]
+    fn a_handle_travels_by_name() {
+        let pool = TestPool::new().value("counter", 1_i32).queue("handles", 1);
+        pool.run(|| {
+            let handles = Queue::<Value<i32>>::open("handles").unwrap();
+            handles.put(&Value::open("counter").unwrap()).unwrap();
+            assert_eq!(add_to(&handles.get().unwrap(), 2), Ok(1));
+            let text = serde_json::to_string(&Value::<i32>::open("counter").unwrap()).unwrap();
+            assert_eq!(text, r#"{"wasmpool:shared":"counter"}"#);
+            for wrong in [r#"{"wasmpool:shared":"none"}"#, "{}", "7", r#"{"a":"counter"}"#] {
+                assert!(serde_json::from_str::<Value<i32>>(wrong).is_err(), "{wrong}");
+            }
+        });
+    }
 }

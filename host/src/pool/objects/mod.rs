@@ -32,6 +32,7 @@ mod semaphore;
 #[cfg(test)]
 mod tests;
 mod value;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -61,6 +62,7 @@ pub use pipe::PipeEnd;
 pub use queue::{Items, JoinableQueue, Queue};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use value::Value;
+pub use wait::wait_any;
 
 use super::error::{Error, ErrorKind};
 use crate::channel::control::Grant;
@@ -81,6 +83,8 @@ pub(crate) struct Entry {
     file: OwnedFd,
     /// The same file, open for reading only.
     reading: OnceLock<OwnedFd>,
+    /// Threads that end find the object there, also when it outlives its pool.
+    registry: Arc<Registry>,
 }
 
 /// An object and what those who are granted it may do with it.
@@ -91,7 +95,7 @@ pub(crate) struct Granted {
 }
 
 impl Entry {
-    fn create(name: String, spec: Spec) -> Result<Self, Error> {
+    fn create(registry: &Arc<Registry>, name: String, spec: Spec) -> Result<Self, Error> {
         let kind = noun(spec.kind());
         let no_room = |reason: String| {
             Error::new(ErrorKind::SetUp, format!("no memory for shared {kind} `{name}`: {reason}"))
@@ -100,12 +104,12 @@ impl Entry {
         let (region, file) = reserve(bytes).map_err(|error| no_room(error.to_string()))?;
         let region = Arc::new(region);
         spec.prepare(&Ground::new(Arc::clone(&region), Rights::ReadWrite));
-        Ok(Self::new(name, spec, region, file))
+        Ok(Self::new(Arc::clone(registry), name, spec, region, file))
     }
 
-    fn new(name: String, spec: Spec, region: Arc<Region>, file: OwnedFd) -> Self {
+    fn new(registry: Arc<Registry>, name: String, spec: Spec, region: Arc<Region>, file: OwnedFd) -> Self {
         let object = Object::open(&spec, Arc::clone(&region), Rights::ReadWrite);
-        Self { name, spec, object, region, file, reading: OnceLock::new() }
+        Self { name, spec, object, region, file, reading: OnceLock::new(), registry }
     }
 
     /// Another object on the same pages: a pipe's other end.
@@ -114,7 +118,7 @@ impl Entry {
             let text = format!("no descriptor for shared {} `{name}`", noun(spec.kind()));
             Error::new(ErrorKind::SetUp, text).with_source(error)
         })?;
-        Ok(Self::new(name, spec, Arc::clone(&self.region), file))
+        Ok(Self::new(Arc::clone(&self.registry), name, spec, Arc::clone(&self.region), file))
     }
 
     /// The descriptor by which somebody with these rights maps it.
@@ -182,11 +186,11 @@ impl Registry {
     ///
     /// [`ErrorKind::Setting`] for a name that is none, or that a living object has, and for sizes that cannot be;
     /// [`ErrorKind::SetUp`] when there is not enough memory.
-    pub(crate) fn create(&self, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
+    pub(crate) fn create(self: &Arc<Self>, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
         check(name, &spec)?;
         let mut entries = self.entries();
         check_is_free(&entries, name)?;
-        let entry = Arc::new(Entry::create(name.to_owned(), spec)?);
+        let entry = Arc::new(Entry::create(self, name.to_owned(), spec)?);
         list(&mut entries, &entry);
         Ok(entry)
     }
@@ -196,7 +200,11 @@ impl Registry {
     /// # Errors
     ///
     /// As [`Self::create`].
-    pub(crate) fn create_pipe(&self, name: &str, shape: PipeShape) -> Result<[Arc<Entry>; 2], Error> {
+    pub(crate) fn create_pipe(
+        self: &Arc<Self>,
+        name: &str,
+        shape: PipeShape,
+    ) -> Result<[Arc<Entry>; 2], Error> {
         let names = [format!("{name}.0"), format!("{name}.1")];
         let specs = [0, 1].map(|end| Spec::Pipe { shape, end });
         let mut entries = self.entries();
@@ -205,7 +213,7 @@ impl Registry {
             check_is_free(&entries, name)?;
         }
         let ([first, second], [first_spec, second_spec]) = (names, specs);
-        let first = Arc::new(Entry::create(first, first_spec)?);
+        let first = Arc::new(Entry::create(self, first, first_spec)?);
         let second = Arc::new(first.create_beside(second, second_spec)?);
         list(&mut entries, &first);
         list(&mut entries, &second);

@@ -1,1 +1,4 @@
-//! Handles, used by threads.
+//! Handles, alone and in threads.
+
+mod script;
+mod sharing;

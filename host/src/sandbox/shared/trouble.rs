@@ -130,6 +130,7 @@ impl Trouble {
                 "cannot give out elements {start}..{end}: another view has some of them; drop that one first, or map \
                  others"
             ),
+            (Refusal::TooManyOpen, _) => "has as many views as it can have: drop some".into(),
             (Refusal::Leased, _) => "has a view in the way: drop that one first".into(),
             (Refusal::Poisoned, _) => {
                 "is spoilt: somebody who may write to it wrote what cannot be; make it anew".into()

@@ -52,11 +52,12 @@ pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod queue;
 mod records;
+pub(crate) mod ring;
 pub(crate) mod semaphore;
 pub(crate) mod several;
 pub(crate) mod spec;
-pub(crate) mod text;
 mod table;
+pub(crate) mod text;
 
 #[cfg(test)]
 #[allow(dead_code, reason = "a model runs only the calls it needs")]
