@@ -200,9 +200,8 @@ mod tests {
     use super::*;
 
     fn declared(parsers: &[(fn(&str) -> Result<Declaration, String>, &str)]) -> ObjectFlags {
-        let mut flags = ObjectFlags::default();
-        flags.value = parsers.iter().map(|(parser, text)| parser(text).expect("a declaration")).collect();
-        flags
+        let value = parsers.iter().map(|(parser, text)| parser(text).expect("a declaration")).collect();
+        ObjectFlags { value, ..ObjectFlags::default() }
     }
 
     fn check_refused(mut flags: ObjectFlags, printed: &[&str], expected: &str) {
