@@ -233,10 +233,13 @@ fn find_canaries(worker: &Worker, next: &mut World<'_>, addresses: &[i64], how: 
     assert_eq!(next.cell(0, 0), 0, "{how}");
 }
 
+/// A way in which an instance goes.
+type End = fn(World<'_>);
+
 #[test]
 fn nothing_of_a_view_is_left_when_its_instance_goes() {
     let worker = worker();
-    let ends: [(&str, fn(World<'_>)); 5] = [
+    let ends: [(&str, End); 5] = [
         ("left and gone", |mut guest| {
             guest.store.data_mut().leave();
             drop(guest.store.into_data());
