@@ -38,6 +38,7 @@ mod printable;
 mod process;
 mod sandbox;
 mod schedule;
+pub mod shared;
 mod shm;
 mod worker;
 

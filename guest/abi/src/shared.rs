@@ -72,6 +72,11 @@ pub const IMPORT_UNMAP: &str = "shared_unmap";
 /// Longest name of a shared object, in bytes; see [`is_task_name`](crate::is_task_name) for what else it must be.
 pub const OBJECT_NAME_BYTES_MAX: usize = crate::TASK_NAME_BYTES_MAX;
 
+/// The one key of the map as which a handle travels, in arguments and in items: `{"wasmpool:shared": name}`.
+///
+/// Whoever receives it opens the object by that name; it must have been granted to him, too.
+pub const REFERENCE_KEY: &str = "wasmpool:shared";
+
 /// Longest wait: every negative limit.
 pub const NO_LIMIT: i64 = -1;
 

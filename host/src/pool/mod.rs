@@ -12,6 +12,7 @@
 //! workers that die. [`module`] holds what belongs to one module, [`compile`] makes its machine code. Everything that
 //! decides who gets what lies in the supervisor's own memory; see `schedule` for the decisions themselves.
 
+mod admission;
 mod cells;
 pub(crate) mod chunk;
 pub(crate) mod compile;
@@ -20,7 +21,9 @@ mod feeder;
 mod gather;
 pub(crate) mod job;
 pub(crate) mod module;
+pub(crate) mod objects;
 mod outcome;
+mod relief;
 mod running;
 mod seat;
 mod shape;
@@ -33,7 +36,7 @@ mod watch;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use error::{Error, ErrorKind};
@@ -42,10 +45,14 @@ pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use task::Task;
 
+use self::admission::Use;
 use self::compile::Cache;
 use self::feeder::Feeder;
 use self::job::Terms;
 use self::module::ModuleState;
+#[cfg(feature = "cli")]
+use self::objects::Entry;
+use self::objects::{Registry, Shareable};
 use self::seat::OnLine;
 use self::shared::Shared;
 use crate::channel::control::Service;
@@ -53,7 +60,9 @@ use crate::channel::ring::Stream;
 use crate::process::{cores, reentry};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
-use crate::schedule::deques::Deques;
+use crate::shm::object::ground::Rights;
+#[cfg(feature = "cli")]
+use crate::shm::object::spec::{PipeShape, Spec};
 
 /// Most workers that a pool may have.
 pub const WORKERS_MAX: usize = 1024;
@@ -98,6 +107,7 @@ const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
 /// ```
 pub struct Pool {
     shared: Arc<Shared>,
+    registry: Arc<Registry>,
     settings: Settings,
     feeders: Vec<JoinHandle<()>>,
 }
@@ -202,29 +212,28 @@ impl Pool {
             stand_ins: module::stand_ins(&catalog),
             grants: Vec::new(),
         };
-        let load = service.to_file().map_err(|error| {
+        let state = ModuleState::new(name.clone(), catalog, artifact, service).map_err(|error| {
             Error::new(ErrorKind::SetUp, format!("module {name} cannot be handed to workers"))
                 .with_source(error)
         })?;
-        let state = ModuleState::new(name, catalog, artifact, load);
         self.shared.add_module(Arc::clone(&state));
         let mut terms = self.settings.terms.clone();
         if is_unseen(&state.catalog) {
             terms.lost_retries = LOST_RETRIES_DEFAULT;
         }
-        Ok(Module { shared: Arc::clone(&self.shared), state, terms })
+        Ok(Module { module: Use::new(Arc::clone(&self.shared), state), terms })
     }
 
     /// How many workers the pool has.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.seats.len()
+        self.shared.workers
     }
 
     /// Process ids of the workers that are alive now.
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
-        self.shared.seats.iter().filter_map(shared::Seat::pid).collect()
+        self.shared.open_seats().iter().filter_map(shared::Seat::pid).collect()
     }
 
     /// Ends the workers and waits until all of them are gone. Calls under way end as cancelled.
@@ -236,7 +245,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.close();
-        for feeder in self.feeders.drain(..) {
+        let spares = std::mem::take(&mut self.shared.spares().feeders);
+        for feeder in self.feeders.drain(..).chain(spares) {
             // One that panicked has ended, too.
             let _ = feeder.join();
         }
@@ -353,12 +363,12 @@ impl Builder {
             let reason = crate::process::nursery::SpawnError::NotInitialized;
             return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
         }
-        let shared = Shared::new(workers, unwinding_stops_here(self.on_output));
-        let mut pool = Pool { shared, settings: self.settings, feeders: Vec::new() };
-        for (number, deques) in Deques::for_feeders(workers).into_iter().enumerate() {
+        let (shared, deques) = Shared::new(workers, unwinding_stops_here(self.on_output));
+        let mut pool =
+            Pool { shared, registry: Registry::new(), settings: self.settings, feeders: Vec::new() };
+        for (number, deques) in deques.into_iter().enumerate() {
             let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
-            let thread = thread::Builder::new().name(format!("wasmpool-feeder-{number}"));
-            let thread = thread.spawn(move || feeder.run()).map_err(|error| {
+            let thread = feeder.start().map_err(|error| {
                 Error::new(ErrorKind::SetUp, "a feeder thread cannot be started").with_source(error)
             })?;
             pool.feeders.push(thread);
@@ -376,15 +386,14 @@ impl std::fmt::Debug for Builder {
 /// A module that a pool has loaded. Cheap to clone.
 #[derive(Clone)]
 pub struct Module {
-    shared: Arc<Shared>,
-    state: Arc<ModuleState>,
+    module: Use,
     terms: Terms,
 }
 
 impl Module {
     /// Names of its tasks, sorted.
     pub fn task_names(&self) -> impl Iterator<Item = &str> {
-        self.state.catalog.tasks.iter().map(|task| task.name.as_str())
+        self.module.base().catalog.tasks.iter().map(|task| task.name.as_str())
     }
 
     /// A task that takes `A` and returns `R`.
@@ -399,14 +408,59 @@ impl Module {
     pub fn task<A, R>(&self, name: &str) -> Result<Task<A, R>, Error> {
         Task::new(self, name)
     }
+
+    /// The module with a shared object that all its tasks may use.
+    ///
+    /// A guest opens it by its name. A module with grants has workers of its own, which the pool starts when the
+    /// first call needs them.
+    #[must_use]
+    pub fn grant(mut self, object: &impl Shareable) -> Self {
+        self.module.grant(object.entry(), Rights::ReadWrite);
+        self
+    }
+
+    /// The module with a shared object that all its tasks may look at, and none may change.
+    #[must_use]
+    pub fn grant_read(mut self, object: &impl Shareable) -> Self {
+        self.module.grant(object.entry(), Rights::Read);
+        self
+    }
+}
+
+/// What the command line needs beyond typed objects: it says their sizes and types in words.
+#[cfg(feature = "cli")]
+impl Pool {
+    /// Makes a shared object.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] for a name or a size that cannot be; [`ErrorKind::SetUp`] when there is not enough memory.
+    pub(crate) fn create_object(&self, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
+        self.registry.create(name, spec)
+    }
+
+    /// Makes both ends of a pipe, under the names `name.0` and `name.1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create_object`].
+    pub(crate) fn create_pipe(&self, name: &str, shape: PipeShape) -> Result<[Arc<Entry>; 2], Error> {
+        self.registry.create_pipe(name, shape)
+    }
 }
 
 /// What the command line needs beyond typed tasks: it brings its own inputs and takes results as they come.
 #[cfg(feature = "cli")]
 impl Module {
+    /// The module with a shared object that all its tasks may use.
+    pub(crate) fn grant_entry(mut self, entry: &Arc<Entry>) -> Self {
+        self.module.grant(entry, Rights::ReadWrite);
+        self
+    }
+
     /// The task of this name and its number.
     pub(crate) fn find(&self, name: &str) -> Result<(usize, &catalog::Task), Error> {
-        self.state.task(name)
+        self.module.base().task(name)
     }
 
     /// The cheapest way to run a task on the module's terms with some changes.
@@ -416,31 +470,31 @@ impl Module {
         codec: wasmpool_abi::Codec,
         change: impl FnOnce(&mut Terms),
         look_ahead: u64,
-    ) -> job::Work {
+    ) -> Result<job::Work, Error> {
         let mut terms = self.terms.clone();
         change(&mut terms);
-        job::Work::new(Arc::clone(&self.state), task, codec, terms, look_ahead)
+        Ok(job::Work::new(Arc::clone(self.module.module()?), task, codec, terms, look_ahead))
     }
 
     /// Offers a job's calls to the workers.
     pub(crate) fn submit(&self, job: &Arc<job::Job>) -> Result<(), Error> {
-        self.shared.submit(job)
+        self.module.shared().submit(job)
     }
 
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<job::Job>) -> Option<Error> {
-        self.shared.conclude(job)
+        self.module.shared().conclude(job)
     }
 
     /// Wakes feeders that sleep: there are more inputs, or more room for results.
     pub(crate) fn wake_feeders(&self) {
-        self.shared.lobby.bell().ring();
+        self.module.shared().lobby.bell().ring();
     }
 }
 
 impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Module").field("name", &self.state.name).finish_non_exhaustive()
+        f.debug_struct("Module").field("name", &self.module.base().name).finish_non_exhaustive()
     }
 }
 

@@ -1,17 +1,20 @@
 //! A module as the pool holds it: its code, its catalog, its queue, and its record.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crossbeam_deque::Injector;
 
+use super::admission::Admission;
 use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
+use super::objects::{self, Granted};
 use super::outcome::{Failure, FailureKind};
-use crate::channel::control::{NumericEntry, TaskEntries};
+use crate::channel::control::{NumericEntry, Service, TaskEntries};
 use crate::sandbox::catalog::{Catalog, Task};
 use crate::schedule::deques;
 
@@ -31,10 +34,16 @@ pub(crate) struct Artifact {
 pub(crate) struct ModuleState {
     /// Name for messages: its path, or what the caller calls it.
     pub(crate) name: String,
-    pub(crate) catalog: Catalog,
-    pub(crate) artifact: Artifact,
-    /// What its workers are told: a file that holds a [`Service`](crate::channel::control::Service).
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) artifact: Arc<Artifact>,
+    /// What its workers are told.
+    service: Service,
+    /// The same, as the file that they get it in.
     pub(crate) load: OwnedFd,
+    /// The shared objects that its calls may open, in the order of the service's grants.
+    pub(crate) granted: Arc<[Granted]>,
+    /// The same module with other grants.
+    pub(super) admissions: Admissions,
     /// Chunks that anyone may take: single calls, retries, and what dead workers left.
     queue: Injector<Chunk>,
     jobs: Mutex<Vec<Arc<Job>>>,
@@ -49,6 +58,33 @@ pub(crate) struct ModuleState {
     verdict: OnceLock<String>,
 }
 
+/// The living admissions of a module.
+#[derive(Default)]
+pub(super) struct Admissions(Mutex<Vec<Weak<Admission>>>);
+
+impl Admissions {
+    /// The living one with these grants, else the one that `make` makes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub(super) fn find_or(
+        &self,
+        granted: &[Granted],
+        make: impl FnOnce() -> Result<Arc<Admission>, Error>,
+    ) -> Result<Arc<Admission>, Error> {
+        let mut admissions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let living = admissions.iter().filter_map(Weak::upgrade).find(|admission| admission.is_of(granted));
+        if let Some(admission) = living {
+            return Ok(admission);
+        }
+        let admission = make()?;
+        admissions.retain(|admission| admission.strong_count() > 0);
+        admissions.push(Arc::downgrade(&admission));
+        Ok(admission)
+    }
+}
+
 /// A module's record when a worker begins to serve it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
@@ -57,12 +93,47 @@ pub(crate) struct Record {
 }
 
 impl ModuleState {
-    pub(crate) fn new(name: String, catalog: Catalog, artifact: Artifact, load: OwnedFd) -> Arc<Self> {
-        Arc::new(Self {
+    /// A module that is granted no objects.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no memory or no descriptor left.
+    pub(crate) fn new(
+        name: String,
+        catalog: Catalog,
+        artifact: Artifact,
+        service: Service,
+    ) -> io::Result<Arc<Self>> {
+        Self::with(name, Arc::new(catalog), Arc::new(artifact), service, Arc::default())
+    }
+
+    /// The same module, granted these objects.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub(crate) fn with_grants(&self, granted: Arc<[Granted]>) -> io::Result<Arc<Self>> {
+        let (catalog, artifact) = (Arc::clone(&self.catalog), Arc::clone(&self.artifact));
+        let service = Service { grants: objects::describe(&granted), ..self.service.clone() };
+        Self::with(self.name.clone(), catalog, artifact, service, granted)
+    }
+
+    fn with(
+        name: String,
+        catalog: Arc<Catalog>,
+        artifact: Arc<Artifact>,
+        service: Service,
+        granted: Arc<[Granted]>,
+    ) -> io::Result<Arc<Self>> {
+        let load = service.to_file()?;
+        Ok(Arc::new(Self {
             name,
             catalog,
             artifact,
+            service,
             load,
+            granted,
+            admissions: Admissions::default(),
             queue: Injector::new(),
             jobs: Mutex::new(Vec::new()),
             workers: AtomicUsize::new(0),
@@ -70,7 +141,7 @@ impl ModuleState {
             crashes: AtomicU32::new(0),
             successes: AtomicU64::new(0),
             verdict: OnceLock::new(),
-        })
+        }))
     }
 
     fn jobs(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {

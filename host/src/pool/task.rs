@@ -10,10 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use wasmpool_abi::Codec;
 
+use super::admission::Use;
 use super::error::{Error, ErrorKind};
 use super::gather::Gather;
 use super::job::{Job, Terms, Work};
 use super::module::ModuleState;
+use super::objects::Shareable;
 use super::outcome::{Failure, FailureKind, Outcome};
 use super::shape::Shape;
 use super::shared::Shared;
@@ -23,6 +25,7 @@ use crate::channel::layout::VALUE_BYTES_MAX;
 use crate::channel::order::Entry;
 use crate::sandbox::catalog::Task as Entered;
 use crate::sandbox::driver::{Number, Signature};
+use crate::shm::object::ground::Rights;
 
 /// Inputs of the first block; the next ones double, so that workers begin soon and blocks become few.
 const FIRST_BLOCK_CALLS: u64 = 64;
@@ -43,8 +46,7 @@ const CALLS_AHEAD_MIN: u64 = 4;
 ///
 /// Calls run in worker processes, any number at a time. Every method blocks until its calls have ended.
 pub struct Task<A, R> {
-    shared: Arc<Shared>,
-    module: Arc<ModuleState>,
+    module: Use,
     number: usize,
     terms: Terms,
     /// How `A` is written for a guest.
@@ -76,8 +78,7 @@ impl ArgumentForm {
 impl<A, R> Clone for Task<A, R> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
-            module: Arc::clone(&self.module),
+            module: self.module.clone(),
             number: self.number,
             terms: self.terms.clone(),
             form: self.form,
@@ -94,11 +95,10 @@ impl<A, R> std::fmt::Debug for Task<A, R> {
 
 impl<A, R> Task<A, R> {
     pub(super) fn new(module: &Module, name: &str) -> Result<Self, Error> {
-        let (number, task) = module.state.task(name)?;
+        let (number, task) = module.module.base().task(name)?;
         check_signature::<A, R>(task)?;
         Ok(Self {
-            shared: Arc::clone(&module.shared),
-            module: Arc::clone(&module.state),
+            module: module.module.clone(),
             number,
             terms: module.terms.clone(),
             form: ArgumentForm::of::<A>(),
@@ -109,7 +109,7 @@ impl<A, R> Task<A, R> {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.module.catalog.tasks[self.number].name
+        &self.module.base().catalog.tasks[self.number].name
     }
 
     /// The task with another time limit per call.
@@ -133,8 +133,22 @@ impl<A, R> Task<A, R> {
         self
     }
 
+    /// The task with a shared object that its calls may use; see [`Module::grant`].
+    #[must_use]
+    pub fn grant(mut self, object: &impl Shareable) -> Self {
+        self.module.grant(object.entry(), Rights::ReadWrite);
+        self
+    }
+
+    /// The task with a shared object that its calls may look at, and not change.
+    #[must_use]
+    pub fn grant_read(mut self, object: &impl Shareable) -> Self {
+        self.module.grant(object.entry(), Rights::Read);
+        self
+    }
+
     fn listed(&self) -> &Entered {
-        &self.module.catalog.tasks[self.number]
+        &self.module.base().catalog.tasks[self.number]
     }
 
     /// The numbers it takes and returns, when it is entered as a task of numbers.
@@ -203,10 +217,12 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     ///
     /// When the call fails, or cannot be run.
     pub fn apply(&self, arguments: A) -> Result<R, Error> {
-        if let Some(obstacle) = self.shared.obstacle(&self.module) {
+        let shared = self.module.shared();
+        let module = self.module.module()?;
+        if let Some(obstacle) = shared.obstacle(module) {
             return Err(obstacle);
         }
-        let work = self.work(true);
+        let work = self.work(module, true);
         let mut block = Block::new(self.width(&work));
         if let Err(reason) = self.encode(&arguments, &mut block) {
             return Err(Error::call(Failure::new(0, FailureKind::Refused, reason)));
@@ -217,16 +233,16 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         let job = Job::new(work, Box::new(source), Arc::clone(&gather) as _);
         job.announce(1, true);
         let chunk = job.cut(1).ok_or_else(|| Error::new(ErrorKind::Closed, "the call was cancelled"))?;
-        if let Some(chunk) = self.shared.hand_over(chunk) {
-            self.shared.requeue(vec![chunk]);
+        if let Some(chunk) = shared.hand_over(chunk) {
+            shared.requeue(vec![chunk]);
         }
         // Nothing comes of a call that was queued after the obstacle arose.
         while !job.wait(Some(OBSTACLE_LOOK)) {
-            if self.shared.obstacle(&self.module).is_some() {
+            if shared.obstacle(module).is_some() {
                 job.cancel(None);
             }
         }
-        if let Some(error) = self.shared.conclude(&job) {
+        if let Some(error) = shared.conclude(&job) {
             return Err(error);
         }
         let gathered = sole(&job, gather)?;
@@ -239,7 +255,8 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     /// Runs a job to its end; returns what it gathered, of how many calls.
     fn run(&self, inputs: impl IntoIterator<Item = A>, stop: bool) -> Result<(Gather<R>, usize), Error> {
         let inputs = inputs.into_iter();
-        let work = self.work(stop);
+        let shared = self.module.shared();
+        let work = self.work(self.module.module()?, stop);
         let numbers = self.result_numbers(&work);
         let integers = integers(&inputs).filter(|_| self.takes_integers(&work));
         let expected = match &integers {
@@ -257,15 +274,15 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         if integers.is_some() {
             job.announce(expected as u64, true);
         }
-        self.shared.submit(&job)?;
-        let listed = Listed { shared: &self.shared, job: &job };
+        shared.submit(&job)?;
+        let listed = Listed { shared, job: &job };
         let total = match integers {
             Some(_) => expected,
             None => self.announce_all(inputs, &job, &blocks, &gather),
         };
         job.wait(None);
         drop(listed);
-        if let Some(error) = self.shared.conclude(&job) {
+        if let Some(error) = shared.conclude(&job) {
             return Err(error);
         }
         Ok((sole(&job, gather)?, total))
@@ -314,7 +331,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
                 job.refuse(Failure::new(index, FailureKind::Refused, reason));
             }
             job.announce(announced, has_ended);
-            self.shared.lobby.bell().ring();
+            self.module.shared().lobby.bell().ring();
             if has_ended || !job.wait_for_room(calls_ahead) {
                 return total;
             }
@@ -322,9 +339,9 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         }
     }
 
-    fn work(&self, stop_on_failure: bool) -> Work {
+    fn work(&self, module: &Arc<ModuleState>, stop_on_failure: bool) -> Work {
         let terms = Terms { stop_on_failure, ..self.terms.clone() };
-        Work::new(Arc::clone(&self.module), self.number, Codec::MessagePack, terms, u64::MAX)
+        Work::new(Arc::clone(module), self.number, Codec::MessagePack, terms, u64::MAX)
     }
 
     /// Cells per input, for tasks entered with numbers.

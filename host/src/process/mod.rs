@@ -4,5 +4,6 @@
 
 pub(crate) mod child;
 pub(crate) mod cores;
+pub(crate) mod memory;
 pub(crate) mod nursery;
 pub(crate) mod reentry;

@@ -75,6 +75,17 @@ impl Region {
         Ok((Self { map, writable: true }, file.into()))
     }
 
+    /// Makes a region that workers may write to and whose pages are all there: no touch of one can fail any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`], and when there is not enough memory.
+    pub(crate) fn create_reserved(name: &str, bytes: usize) -> io::Result<(Self, OwnedFd)> {
+        let (region, file) = Self::create(name, bytes, Writer::Worker)?;
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)?;
+        Ok((region, file))
+    }
+
     /// Maps a region of `bytes` that another process made.
     ///
     /// # Errors

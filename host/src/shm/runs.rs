@@ -8,7 +8,7 @@
 //! is never cut, whatever the run's ends are: it moves whole, though the numbers of a run move in no order. Pieces
 //! of several widths meet on the same bytes, which processors order as they order equal ones.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
 
 use super::region::Region;
 

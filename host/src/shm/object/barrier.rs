@@ -184,6 +184,7 @@ impl Barrier {
         self.ground.check_writable()?;
         let state = self.state();
         let round = state.round();
+        crash_point!("barrier: looked at for a reset");
         // In a round that was completed at the last instant, nobody may be turned away.
         if (!state.is_broken() && state.arrived() == 0) || !self.break_round(round) {
             return Ok(());
@@ -281,7 +282,10 @@ impl Barrier {
         let met = patience.wait_for(self.ground.bell(header::BELL_A), || self.look(seat, round));
         match met {
             Ok(()) | Err(Refusal::Broken | Refusal::Poisoned) => met,
-            Err(refusal) => self.give_up(seat, round, refusal),
+            Err(refusal) => {
+                crash_point!("barrier: about to give up");
+                self.give_up(seat, round, refusal)
+            }
         }
     }
 

@@ -17,10 +17,9 @@ use std::ops::Range;
 
 use wasmpool_abi::shared::{CellOp, Element, Refusal, ViewMode};
 
-use super::ground::{Ground, PAGE_BYTES, header};
+use super::ground::{Ground, PAGE_BYTES};
 use super::leases::{self, Access, Leases};
 use super::lock::Lock;
-use super::mutex::Mutex;
 use super::{Outcome, Party, element};
 
 /// Where the elements begin.
@@ -183,9 +182,7 @@ impl Cells {
     /// The same for a party that is dead, and wakes everyone.
     pub(crate) fn bury(&self, party: Party) {
         self.leases().give_back_all(party);
-        Mutex::new(self.ground.word32(header::MUTEX)).abandon(party);
         self.lock.bury(party);
-        self.ground.ring_all();
     }
 
     #[inline]

@@ -28,6 +28,11 @@
 //! that passes fewer places and lives. So a loop of ten rounds dies in each of its rounds. `strike` answers what the
 //! operation did if it lived, and nothing if it died. A failure names the place.
 //!
+//! Where one place matters, [`die_at`] runs an operation that dies there, when it passes it for the first time.
+//!
+//! [`meanwhile_at`] lets something else happen at a place instead, as if on another core, and goes on: an
+//! interleaving without threads.
+//!
 //! The death is an unwinding without a panic message. Whatever has a `Drop` that writes to shared memory must not do
 //! so then: a killed process tidies nothing up. [`is_dying`] is the question to ask; it is `false` for good outside
 //! of tests. A real panic is not a death: then guards do run.
@@ -48,20 +53,31 @@ pub(crate) const fn is_dying() -> bool {
 }
 
 #[cfg(test)]
-pub(crate) use simulation::{at_every_point, is_dying, pass};
+pub(crate) use simulation::{at_every_point, die_at, is_dying, meanwhile_at, pass};
 
 #[cfg(test)]
 mod simulation {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
     /// More places than any operation has: a test that passes more does not end.
     const POINTS_MAX: u32 = 10_000;
 
     thread_local! {
-        /// Places still to pass before death; nothing while nobody shall die.
-        static POINTS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+        /// Where this thread shall die.
+        static APPOINTED: Cell<Appointed> = const { Cell::new(Appointed::Nowhere) };
+        /// What happens meanwhile, and at which place.
+        static MEANWHILE: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
         static IS_DYING: Cell<bool> = const { Cell::new(false) };
+    }
+
+    #[derive(Clone, Copy)]
+    enum Appointed {
+        Nowhere,
+        /// After so many more places.
+        After(u32),
+        /// At the next place with this name.
+        At(&'static str),
     }
 
     /// What a death unwinds with.
@@ -74,17 +90,54 @@ mod simulation {
 
     /// Passes a place, or dies there.
     pub(crate) fn pass(name: &'static str) {
-        match POINTS_LEFT.get() {
-            // Nobody dies twice, nor while a failed test unwinds.
-            _ if is_dying() || std::thread::panicking() => {}
-            None => {}
-            Some(0) => {
-                POINTS_LEFT.set(None);
-                IS_DYING.set(true);
-                resume_unwind(Box::new(Died(name)));
-            }
-            Some(left) => POINTS_LEFT.set(Some(left - 1)),
+        // Nobody dies twice, nor while a failed test unwinds.
+        if is_dying() || std::thread::panicking() {
+            return;
         }
+        let meanwhile = MEANWHILE.with_borrow_mut(|meanwhile| meanwhile.take_if(|(place, _)| *place == name));
+        if let Some((_, happen)) = meanwhile {
+            happen();
+        }
+        match APPOINTED.get() {
+            Appointed::After(0) => die(name),
+            Appointed::After(left) => APPOINTED.set(Appointed::After(left - 1)),
+            Appointed::At(place) if place == name => die(name),
+            Appointed::At(_) | Appointed::Nowhere => {}
+        }
+    }
+
+    fn die(name: &'static str) {
+        IS_DYING.set(true);
+        resume_unwind(Box::new(Died(name)));
+    }
+
+    /// Runs `operation` with an appointed death; answers what it did if it lived, else where it died.
+    fn run<T>(appointed: Appointed, operation: impl FnOnce() -> T) -> Result<T, &'static str> {
+        APPOINTED.set(appointed);
+        let ended = catch_unwind(AssertUnwindSafe(operation));
+        APPOINTED.set(Appointed::Nowhere);
+        IS_DYING.set(false);
+        ended.map_err(|payload| match payload.downcast::<Died>() {
+            Ok(died) => died.0,
+            Err(panic) => resume_unwind(panic),
+        })
+    }
+
+    /// Runs `operation` as a process that dies when it first passes the place with this name.
+    pub(crate) fn die_at<T>(place: &'static str, operation: impl FnOnce() -> T) {
+        assert!(run(Appointed::At(place), operation).is_err(), "it does not pass `{place}`");
+    }
+
+    /// Runs `operation`, and lets `happen` happen when it first passes the place with this name.
+    pub(crate) fn meanwhile_at<T>(
+        place: &'static str,
+        happen: impl FnOnce() + 'static,
+        operation: impl FnOnce() -> T,
+    ) -> T {
+        MEANWHILE.set(Some((place, Box::new(happen))));
+        let done = operation();
+        assert!(MEANWHILE.take().is_none(), "it does not pass `{place}`");
+        done
     }
 
     /// A death that awaits an operation.
@@ -103,23 +156,12 @@ mod simulation {
         /// Runs `operation` as a process that dies at this death's place; answers what it did if it lived.
         pub(crate) fn strike<T>(&mut self, operation: impl FnOnce() -> T) -> Option<T> {
             assert!(self.struck.is_none(), "a death strikes once");
-            POINTS_LEFT.set(Some(self.point));
-            let ended = catch_unwind(AssertUnwindSafe(operation));
-            POINTS_LEFT.set(None);
-            IS_DYING.set(false);
-            match ended {
-                Ok(done) => {
-                    self.struck = Some(Fate::Lived);
-                    Some(done)
-                }
-                Err(payload) => match payload.downcast::<Died>() {
-                    Ok(died) => {
-                        self.struck = Some(Fate::DiedAt(died.0));
-                        None
-                    }
-                    Err(panic) => resume_unwind(panic),
-                },
-            }
+            let ended = run(Appointed::After(self.point), operation);
+            self.struck = Some(match &ended {
+                Ok(_) => Fate::Lived,
+                Err(place) => Fate::DiedAt(place),
+            });
+            ended.ok()
         }
     }
 

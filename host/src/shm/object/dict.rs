@@ -352,10 +352,7 @@ impl Dict {
 
     /// What cannot be while the mutex is held is not somebody else's change.
     fn spoilt_if<T>(&self, done: Outcome<T>) -> Outcome<T> {
-        match done {
-            Err(Refusal::Poisoned) => Err(self.ground().poison()),
-            done => done,
-        }
+        done.map_err(|refusal| self.ground().poison_if_impossible(refusal))
     }
 
     fn active(&self) -> Outcome<Table> {

@@ -144,7 +144,6 @@ macro_rules! float_update {
         }
     }};
 }
-use float_update;
 floats! { f32: u32 in AtomicU32, f64: u64 in AtomicU64 }
 
 /// A view lets a guest store any byte, so that everything but 0 is taken for true, and comparisons are logical.

@@ -195,6 +195,13 @@ impl Heap {
         self.ground.region().read_to(self.start(place), place.bytes(), into);
     }
 
+    /// Whether nothing is in use, for tests.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let used = self.ground.word64(self.offset + USED).load(Relaxed);
+        used == 0 && (0..words_of(self.granules)).all(|word| self.word(word).load(Relaxed) == 0)
+    }
+
     /// Where in the region a string begins.
     ///
     /// # Panics

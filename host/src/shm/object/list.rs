@@ -275,11 +275,7 @@ impl List {
 
     /// The state, the mutex being held: what cannot be is not somebody else's change.
     fn state(&self) -> Outcome<State> {
-        self.records.state().map_err(|refusal| self.spoilt(refusal))
-    }
-
-    fn spoilt(&self, refusal: Refusal) -> Refusal {
-        if refusal == Refusal::Poisoned { self.ground().poison() } else { refusal }
+        self.records.state().map_err(|refusal| self.ground().poison_if_impossible(refusal))
     }
 
     /// The length with `count` records more, if there is room for them in the tables.
@@ -346,7 +342,7 @@ impl List {
 
     /// Where the record of an entry is, the mutex being held.
     fn place(&self, entry: &AtomicU64) -> Outcome<(usize, Place)> {
-        self.find(entry).map_err(|refusal| self.spoilt(refusal))
+        self.find(entry).map_err(|refusal| self.ground().poison_if_impossible(refusal))
     }
 
     fn find(&self, entry: &AtomicU64) -> Outcome<(usize, Place)> {

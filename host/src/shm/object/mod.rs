@@ -57,6 +57,7 @@ pub(crate) mod semaphore;
 pub(crate) mod several;
 pub(crate) mod spec;
 mod table;
+pub(crate) mod text;
 
 #[cfg(test)]
 #[allow(dead_code, reason = "a model runs only the calls it needs")]

@@ -50,7 +50,6 @@ use super::crash::crash_point;
 use super::ground::{Entered, Ground, PAGE_BYTES, header};
 use super::heap::{GRANULE_BYTES, Heap, Place};
 use super::list::Version;
-use super::mutex::Mutex;
 use super::spec::{BYTES_MAX, ITEMS_MAX, RecordsShape};
 use super::{Outcome, Party};
 use crate::shm::region::Region;
@@ -266,10 +265,7 @@ impl Records {
             // SYNC reuse: if anything that was read had been overwritten, the generation shows it.
             fence(Ordering::Acquire);
             if generation.load(Ordering::Relaxed) == before {
-                return match found {
-                    Err(Refusal::Poisoned) => Err(self.ground.poison()),
-                    found => found,
-                };
+                return found.map_err(|refusal| self.ground.poison_if_impossible(refusal));
             }
             reader.get_or_insert_with(|| Reader::new(self)).failed()?;
         }
@@ -328,8 +324,7 @@ impl Records {
 
     /// Lets others in where a dead party was, and wakes them.
     pub(super) fn bury(&self, party: Party) {
-        Mutex::new(self.ground.word32(header::MUTEX)).abandon(party);
-        self.ground.ring_all();
+        self.ground.bury(party);
     }
 
     /// Whether nobody is inside, and nobody died inside: then derived words are right.
@@ -413,3 +408,6 @@ pub(super) fn begin_element(bytes: usize, into: &mut Vec<u8>) {
     // A record's length has 32 bits.
     into.extend_from_slice(&(bytes as u32).to_le_bytes());
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wasmpool_abi::shared::{Element, Kind};
 
+use super::PARTIES_MAX;
 use super::ground::Ground;
 use super::{barrier, cells, condition, dict, event, list, lock, pipe, queue, semaphore};
 
@@ -133,6 +134,31 @@ impl Spec {
         }
     }
 
+    /// Whether its numbers are what they may be.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be, and what can: a fragment that begins with the number.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Value { .. } | Self::Lock | Self::RLock | Self::Condition | Self::Event => Ok(()),
+            Self::Array { element, length } => {
+                within(*length, "elements", 1, BYTES_MAX / element.bytes() as u64)
+            }
+            Self::Semaphore { permits, .. } => within(*permits, "permits", 0, i32::MAX as u64),
+            Self::Barrier { parties } => within(*parties, "parties", 1, PARTIES_MAX as u64 - 1),
+            Self::Queue(shape) => {
+                within(shape.items_max, "items", 1, ITEMS_MAX.into())?;
+                within(shape.bytes_max, "bytes", 1, BYTES_MAX)
+            }
+            Self::Pipe { shape, .. } => within(shape.bytes_max, "bytes", 1, BYTES_MAX),
+            Self::List(shape) | Self::Dict { shape, .. } => {
+                within(shape.records_max, "records", 1, ITEMS_MAX.into())?;
+                within(shape.bytes_max, "bytes", 1, BYTES_MAX)
+            }
+        }
+    }
+
     /// Bytes of its region, a multiple of the page size; nothing when no machine has so many.
     pub(crate) fn bytes(&self) -> Option<usize> {
         match self {
@@ -154,6 +180,14 @@ impl Spec {
     pub(crate) fn prepare(&self, _ground: &Ground) {}
 }
 
+fn within(value: impl Into<u64>, of: &str, least: u64, most: u64) -> Result<(), String> {
+    let value = value.into();
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{value} {of}: choose between {least} and {most}"))
+}
+
 /// Elements travel as their codes: the contract's crate knows no serialization.
 mod element_code {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -166,5 +200,39 @@ mod element_code {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Element, D::Error> {
         let code = i32::deserialize(from)?;
         Element::from_code(code).ok_or_else(|| serde::de::Error::custom(format!("no element type {code}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_cannot_be_are_told_with_those_that_can() {
+        let queue = |items_max, bytes_max| {
+            let orphaned = Orphaned::GivenBack;
+            Spec::Queue(QueueShape { items_max, bytes_max, joinable: false, orphaned })
+        };
+        let list = |records_max, bytes_max| Spec::List(RecordsShape { records_max, bytes_max });
+        let pipe = |bytes_max| Spec::Pipe { shape: PipeShape { bytes_max, duplex: true }, end: 0 };
+        let array = |length| Spec::Array { element: Element::F64, length };
+        let semaphore = |permits| Spec::Semaphore { permits, bounded: false };
+        for (spec, expected) in [
+            (array(0), "0 elements: choose between 1 and 8589934592"),
+            (array(u64::MAX), "18446744073709551615 elements: choose between 1 and 8589934592"),
+            (semaphore(1 << 31), "2147483648 permits: choose between 0 and 2147483647"),
+            (Spec::Barrier { parties: 0 }, "0 parties: choose between 1 and 1023"),
+            (Spec::Barrier { parties: 1024 }, "1024 parties: choose between 1 and 1023"),
+            (queue(0, 1), "0 items: choose between 1 and 16777216"),
+            (queue((1 << 24) + 1, 1), "16777217 items: choose between 1 and 16777216"),
+            (queue(1, 0), "0 bytes: choose between 1 and 68719476736"),
+            (list(0, 1), "0 records: choose between 1 and 16777216"),
+            (pipe(1 << 40), "1099511627776 bytes: choose between 1 and 68719476736"),
+        ] {
+            assert_eq!(spec.check(), Err(expected.to_owned()), "{spec:?}");
+        }
+        for spec in [array(1), semaphore(0), Spec::Barrier { parties: 1 }, queue(1, 1), list(1, 1), pipe(1)] {
+            assert_eq!(spec.check(), Ok(()), "{spec:?}");
+        }
     }
 }

@@ -1,0 +1,94 @@
+//! A module together with the shared objects that its calls may open.
+//!
+//! Rights are fixed when a worker is told its module, so that a module with grants is, to everybody who schedules,
+//! a module of its own: another queue, other workers. Its code is the same. It is made when the first job needs it,
+//! shared by all who grant the same, and struck off the pool's list when nobody uses it any more.
+
+use std::sync::{Arc, OnceLock};
+
+use super::error::{Error, ErrorKind};
+use super::module::ModuleState;
+use super::objects::{Entry, Granted};
+use super::shared::Shared;
+use crate::shm::object::ground::Rights;
+
+/// A module on the pool's list for as long as this lives.
+pub(super) struct Admission {
+    shared: Arc<Shared>,
+    state: Arc<ModuleState>,
+}
+
+impl Admission {
+    /// Whether these are its grants.
+    pub(super) fn is_of(&self, granted: &[Granted]) -> bool {
+        let is_same = |(one, other): (&Granted, &Granted)| {
+            Arc::ptr_eq(&one.entry, &other.entry) && one.rights == other.rights
+        };
+        self.state.granted.len() == granted.len() && self.state.granted.iter().zip(granted).all(is_same)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.shared.remove_module(&self.state);
+    }
+}
+
+/// A module as somebody uses it.
+#[derive(Clone)]
+pub(super) struct Use {
+    shared: Arc<Shared>,
+    /// The module without grants.
+    base: Arc<ModuleState>,
+    /// In the order of their names.
+    granted: Vec<Granted>,
+    admission: OnceLock<Arc<Admission>>,
+}
+
+impl Use {
+    pub(super) fn new(shared: Arc<Shared>, base: Arc<ModuleState>) -> Self {
+        Self { shared, base, granted: Vec::new(), admission: OnceLock::new() }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The module itself, whatever it is granted.
+    pub(super) fn base(&self) -> &Arc<ModuleState> {
+        &self.base
+    }
+
+    /// Grants one more object, or the same one with other rights.
+    pub(super) fn grant(&mut self, entry: &Arc<Entry>, rights: Rights) {
+        self.granted.retain(|granted| !Arc::ptr_eq(&granted.entry, entry));
+        let at = self.granted.partition_point(|granted| granted.entry.name < entry.name);
+        self.granted.insert(at, Granted { entry: Arc::clone(entry), rights });
+        self.admission = OnceLock::new();
+    }
+
+    /// The module that jobs are given to.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SetUp`] when the system has no memory or no descriptor left.
+    pub(super) fn module(&self) -> Result<&Arc<ModuleState>, Error> {
+        if self.granted.is_empty() {
+            return Ok(&self.base);
+        }
+        if let Some(admission) = self.admission.get() {
+            return Ok(&admission.state);
+        }
+        let admission = self.base.admissions.find_or(&self.granted, || self.admit())?;
+        Ok(&self.admission.get_or_init(|| admission).state)
+    }
+
+    fn admit(&self) -> Result<Arc<Admission>, Error> {
+        let state = self.base.with_grants(self.granted.clone().into()).map_err(|error| {
+            let text = format!("module {} cannot be handed to workers with its grants", self.base.name);
+            Error::new(ErrorKind::SetUp, text).with_source(error)
+        })?;
+        self.shared.add_module(Arc::clone(&state));
+        Ok(Arc::new(Admission { shared: Arc::clone(&self.shared), state }))
+    }
+}

@@ -1,0 +1,4 @@
+//! Handles, alone and in threads.
+
+mod script;
+mod sharing;

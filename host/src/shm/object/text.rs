@@ -1,0 +1,312 @@
+//! What a refusal means, in words: which object, what happened, what to do about it.
+//!
+//! Host programs and guests read the same texts, because whoever refuses explains.
+
+use wasmpool_abi::shared::{Element, Kind, Refusal};
+
+use super::PARTIES_MAX;
+use super::spec::Spec;
+
+/// What people call an object of this kind.
+pub(crate) fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Value => "value",
+        Kind::Array => "array",
+        Kind::Lock => "lock",
+        Kind::RLock => "rlock",
+        Kind::Semaphore => "semaphore",
+        Kind::BoundedSemaphore => "bounded semaphore",
+        Kind::Condition => "condition",
+        Kind::Event => "event",
+        Kind::Barrier => "barrier",
+        Kind::Queue => "queue",
+        Kind::JoinableQueue => "joinable queue",
+        Kind::Pipe => "pipe end",
+        Kind::List => "list",
+        Kind::Dict => "dict",
+        Kind::Namespace => "namespace",
+    }
+}
+
+/// Why an operation on this object was refused.
+pub(crate) fn explain(name: &str, spec: &Spec, refusal: Refusal) -> String {
+    let it = format!("{} `{name}`", noun(spec.kind()));
+    match refusal {
+        Refusal::TimedOut => timed_out(&it, spec),
+        Refusal::Empty => format!("{it} has nothing to take: wait longer, or come back later"),
+        Refusal::Full => {
+            format!("{it} is full{}: wait for room, take something out, or make it larger", sizes(spec))
+        }
+        Refusal::Closed => closed(&it, spec),
+        Refusal::EndOfFile => format!("{it} is at its end: nobody uses the other end any more"),
+        Refusal::Broken => format!(
+            "{it} is broken: a party died, gave up or came too late; reset it before it is used again"
+        ),
+        Refusal::NotHeld => not_held(&it, spec),
+        Refusal::TooMany => too_many(&it, spec),
+        Refusal::OutOfRange => out_of_range(&it, spec),
+        Refusal::TooLarge => format!(
+            "{it} can never hold something so large{}: make it larger, or the item smaller",
+            sizes(spec)
+        ),
+        Refusal::NoRoom => {
+            format!("{it} has no room left{}: remove records, or make it larger", sizes(spec))
+        }
+        Refusal::Missing => format!("{it} has no such key: add it first, or ask whether it is there"),
+        Refusal::ReadOnly => read_only(&it, spec),
+        Refusal::NotGranted => not_granted(name),
+        Refusal::WrongKind => format!("{it} has no such operation: open it as what it is"),
+        Refusal::WrongElement => wrong_element(&it, spec),
+        Refusal::TooManyOpen => {
+            format!("{it} cannot be opened, too many objects are open at once: drop some of them first")
+        }
+        Refusal::Leased => {
+            format!("{it} has a view in the way of this one: drop that view first, or use other elements")
+        }
+        Refusal::Poisoned => format!(
+            "{it} is unusable, because its memory holds what cannot be: make a new one, and distrust all who \
+             could write to it"
+        ),
+        Refusal::WouldDeadlock => would_deadlock(&it, spec),
+        Refusal::Changed => format!("{it} has changed meanwhile: read it again before it is replaced"),
+        Refusal::Invalid => {
+            format!("{it} was given an argument outside of what it may be: see its documentation")
+        }
+        Refusal::NoView => {
+            format!("{it} cannot appear in this program's memory: read and write its elements instead")
+        }
+        Refusal::Starved => format!(
+            "{it} is waited for while all workers wait for one another, and no more can be started: use more workers"
+        ),
+        Refusal::Crowded => format!(
+            "{it} cannot be used, {} workers and threads use shared objects already: use fewer",
+            PARTIES_MAX - 1
+        ),
+    }
+}
+
+/// Why an object cannot be opened that is not there for the one who asks.
+pub(crate) fn not_granted(name: &str) -> String {
+    format!("no shared object named `{name}` was granted: make it and grant it under this name")
+}
+
+/// Why an object cannot be opened as a `wanted`.
+pub(crate) fn other_kind(name: &str, spec: &Spec, wanted: Kind) -> String {
+    let (is, wanted) = (noun(spec.kind()), noun(wanted));
+    format!("`{name}` is a shared {is}, and was opened as {wanted}: open it as what it is")
+}
+
+/// Why an object cannot be opened as one of `wanted` elements.
+pub(crate) fn other_element(name: &str, spec: &Spec, wanted: Element) -> String {
+    let is = element(spec).map_or("other things", Element::name);
+    format!(
+        "{} `{name}` is of {is}, and was opened as of {}: open it as what it is",
+        noun(spec.kind()),
+        wanted.name()
+    )
+}
+
+fn element(spec: &Spec) -> Option<Element> {
+    match spec {
+        Spec::Value { element } | Spec::Array { element, .. } => Some(*element),
+        _ => None,
+    }
+}
+
+/// How much fits, in brackets, where that is what matters.
+fn sizes(spec: &Spec) -> String {
+    match spec {
+        Spec::Queue(shape) => format!(" ({} items, {} bytes)", shape.items_max, shape.bytes_max),
+        Spec::Pipe { shape, .. } => format!(" ({} bytes)", shape.bytes_max),
+        Spec::List(shape) | Spec::Dict { shape, .. } => {
+            format!(" ({} records, {} bytes)", shape.records_max, shape.bytes_max)
+        }
+        _ => String::new(),
+    }
+}
+
+fn timed_out(it: &str, spec: &Spec) -> String {
+    match spec {
+        Spec::Value { .. } | Spec::Array { .. } => {
+            format!("the lock of {it} was not free in time: wait longer, or hold it for less long")
+        }
+        Spec::Lock | Spec::RLock => {
+            format!("{it} was not free in time: wait longer, or hold it for less long")
+        }
+        Spec::Semaphore { .. } => {
+            format!("{it} had no permit left in time: wait longer, or hold permits for less long")
+        }
+        Spec::Condition => {
+            format!("{it} was not notified in time, or its lock was not free: wait longer")
+        }
+        Spec::Event => format!("{it} was not set in time: wait longer"),
+        Spec::Barrier { parties } => {
+            format!("{it} was not reached by all {parties} parties in time: wait longer")
+        }
+        Spec::Queue(_) => format!("{it} had no item or no room in time: wait longer"),
+        Spec::Pipe { .. } => format!("{it} had no message or no room in time: wait longer"),
+        Spec::List(_) | Spec::Dict { .. } => {
+            format!("{it} is in use by a process that stands still: try again once it goes on")
+        }
+    }
+}
+
+fn closed(it: &str, spec: &Spec) -> String {
+    match spec {
+        Spec::Queue(_) => {
+            format!(
+                "{it} is closed: nothing can be put any more, and items can be taken only while there are some"
+            )
+        }
+        _ => format!("{it} is closed: use it before it is closed"),
+    }
+}
+
+fn not_held(it: &str, spec: &Spec) -> String {
+    match spec {
+        Spec::Lock => format!("{it} is held by nobody: acquire it before it is released"),
+        Spec::Value { .. } | Spec::Array { .. } => {
+            format!("the lock of {it} is not held by the one who releases it: acquire it first")
+        }
+        Spec::Condition => {
+            format!("{it} is not held by the one who waits, notifies or releases: acquire it first")
+        }
+        Spec::Queue(_) => format!("{it} has given no item that is not acknowledged: take one first"),
+        _ => format!("{it} is not held by the one who releases it: acquire it first"),
+    }
+}
+
+fn too_many(it: &str, spec: &Spec) -> String {
+    match spec {
+        Spec::Semaphore { permits, bounded: true } => {
+            format!("{it} has all of its {permits} permits already: release only what was acquired")
+        }
+        Spec::Semaphore { .. } => {
+            format!("{it} can have {} permits at most: release only what was acquired", i32::MAX)
+        }
+        Spec::Queue(_) => {
+            format!("{it} has no unfinished item left: call task_done once for each item that was taken")
+        }
+        _ => format!(
+            "{it} was taken too often without being given back: release it as often as it is acquired"
+        ),
+    }
+}
+
+fn out_of_range(it: &str, spec: &Spec) -> String {
+    match spec {
+        Spec::Value { .. } => format!("{it} has one element: use index 0"),
+        Spec::Array { length, .. } => {
+            format!("{it} has {length} elements: use indices from 0 to {}", length.saturating_sub(1))
+        }
+        _ => format!("{it} has no record at this index: see its length, which others change, too"),
+    }
+}
+
+fn read_only(it: &str, spec: &Spec) -> String {
+    match spec {
+        Spec::Pipe { shape, end: 0 } if !shape.duplex => {
+            format!("{it} only receives: send from the other end")
+        }
+        Spec::Pipe { shape, .. } if !shape.duplex => format!("{it} only sends: receive from the other end"),
+        _ => format!("{it} was granted for reading only: grant it for writing, too"),
+    }
+}
+
+fn wrong_element(it: &str, spec: &Spec) -> String {
+    let is = element(spec).map_or("other things", Element::name);
+    format!("{it} is of {is}, which has no such operation: open it as what it is")
+}
+
+fn would_deadlock(it: &str, spec: &Spec) -> String {
+    match spec {
+        Spec::Lock => {
+            format!("{it} is held by the very one who waits for it: release it first, or use an rlock")
+        }
+        _ => format!("{it} is waited for by the very one who holds it: release it first"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spec::{Orphaned, PipeShape, QueueShape, RecordsShape};
+    use super::*;
+
+    fn specs() -> Vec<Spec> {
+        let queue = |joinable| {
+            let orphaned = Orphaned::GivenBack;
+            Spec::Queue(QueueShape { items_max: 64, bytes_max: 4096, joinable, orphaned })
+        };
+        let pipe = |duplex, end| Spec::Pipe { shape: PipeShape { bytes_max: 4096, duplex }, end };
+        let shape = RecordsShape { records_max: 10, bytes_max: 4096 };
+        vec![
+            Spec::Value { element: Element::I32 },
+            Spec::Array { element: Element::F64, length: 1000 },
+            Spec::Lock,
+            Spec::RLock,
+            Spec::Semaphore { permits: 3, bounded: false },
+            Spec::Semaphore { permits: 3, bounded: true },
+            Spec::Condition,
+            Spec::Event,
+            Spec::Barrier { parties: 4 },
+            queue(false),
+            queue(true),
+            pipe(true, 0),
+            pipe(false, 0),
+            pipe(false, 1),
+            Spec::List(shape),
+            Spec::Dict { shape, seed: 0, is_namespace: false },
+            Spec::Dict { shape, seed: 0, is_namespace: true },
+        ]
+    }
+
+    #[test]
+    fn every_refusal_names_the_object_and_a_remedy_in_one_line() {
+        for spec in specs() {
+            for refusal in Refusal::ALL {
+                let text = explain("it.0", &spec, *refusal);
+                assert!(text.contains("`it.0`"), "{text}");
+                assert!(text.contains(':') || text.contains(';'), "{text}");
+                assert!(text.starts_with(|c: char| c.is_ascii_lowercase()), "{text}");
+                assert!(!text.ends_with('.') && !text.contains('\n') && !text.contains("  "), "{text}");
+                assert!(text.len() < 512, "guests cut longer ones: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_tell_the_numbers_that_matter() {
+        let specs = specs();
+        for (spec, refusal, expected) in [
+            (1, Refusal::OutOfRange, "array `it` has 1000 elements: use indices from 0 to 999"),
+            (
+                5,
+                Refusal::TooMany,
+                "bounded semaphore `it` has all of its 3 permits already: release only what was acquired",
+            ),
+            (8, Refusal::TimedOut, "barrier `it` was not reached by all 4 parties in time: wait longer"),
+            (
+                9,
+                Refusal::Full,
+                "queue `it` is full (64 items, 4096 bytes): wait for room, take something out, or make it larger",
+            ),
+            (12, Refusal::ReadOnly, "pipe end `it` only receives: send from the other end"),
+            (13, Refusal::ReadOnly, "pipe end `it` only sends: receive from the other end"),
+        ] {
+            assert_eq!(explain("it", &specs[spec], refusal), expected);
+        }
+    }
+
+    #[test]
+    fn opening_as_something_else_tells_what_it_is() {
+        let array = &specs()[1];
+        assert_eq!(
+            other_kind("grid", array, Kind::Queue),
+            "`grid` is a shared array, and was opened as queue: open it as what it is"
+        );
+        assert_eq!(
+            other_element("grid", array, Element::I32),
+            "array `grid` is of f64, and was opened as of i32: open it as what it is"
+        );
+    }
+}
