@@ -34,7 +34,6 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
-
 use std::sync::Arc;
 
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
