@@ -19,7 +19,7 @@ use crate::shm::object::{Object, text};
 ///
 /// # Errors
 ///
-/// [`Invalid`](SharedErrorKind::Invalid) for no objects or more than 64; [`WrongKind`](SharedErrorKind::WrongKind)
+/// [`Invalid`](SharedErrorKind::Invalid) for no objects or more than 128; [`WrongKind`](SharedErrorKind::WrongKind)
 /// when one is never ready: values, arrays, conditions, barriers, lists, dictionaries.
 ///
 /// # Examples
