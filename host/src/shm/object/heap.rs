@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use wasmpool_abi::shared::Refusal;
 
 use super::Outcome;
+use super::crash::crash_point;
 use super::ground::Ground;
 
 /// Bytes of a granule.
@@ -116,7 +117,9 @@ impl Heap {
         })?;
         let place = Place::new(granule, bytes);
         self.mark(place);
+        crash_point!("heap: marked, not counted");
         self.ground.word64(self.offset + USED).store(used_after, Relaxed);
+        crash_point!("heap: counted, the cursor as before");
         self.ground.word32(self.offset + CURSOR).store(place.end() as u32, Relaxed);
         Some(place)
     }
@@ -126,6 +129,7 @@ impl Heap {
         self.each_word(place, |word, mask| {
             let word = self.word(word);
             word.store(word.load(Relaxed) & !mask, Relaxed);
+            crash_point!("heap: a word of a string unmarked");
             true
         });
         let used = self.ground.word64(self.offset + USED);
@@ -140,6 +144,7 @@ impl Heap {
                 self.word(word).store(0, Relaxed);
             }
         }
+        crash_point!("heap: all unmarked");
         self.ground.word32(self.offset + CURSOR).store(0, Relaxed);
         self.ground.word64(self.offset + USED).store(0, Relaxed);
     }
@@ -231,6 +236,7 @@ impl Heap {
         self.each_word(place, |word, mask| {
             let word = self.word(word);
             word.store(word.load(Relaxed) | mask, Relaxed);
+            crash_point!("heap: a word of a string marked");
             true
         });
     }

@@ -52,6 +52,7 @@ pub(crate) mod patience;
 pub(crate) mod pipe;
 pub(crate) mod queue;
 mod records;
+pub(crate) mod ring;
 pub(crate) mod semaphore;
 pub(crate) mod several;
 pub(crate) mod spec;
