@@ -58,7 +58,7 @@ pub use options::{
     PIPE_BYTES_DEFAULT, PipeOptions, QUEUE_BYTES_DEFAULT, QUEUE_ITEM_BYTES_DEFAULT, QueueOptions,
     RECORD_BYTES_DEFAULT, RECORDS_DEFAULT, RecordOptions,
 };
-pub use pipe::PipeEnd;
+pub use pipe::{Pipe, PipeEnd};
 pub use queue::{Items, JoinableQueue, Queue};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use value::Value;
