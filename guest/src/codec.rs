@@ -3,7 +3,7 @@
 //! An argument may nest 128 deep in either. MessagePack is bounded here; JSON comes checked from the host, which bounds
 //! the size of inputs, too.
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess};
 use serde::{Deserialize, Serialize};
 use wasmpool_abi::Codec;
 
@@ -49,6 +49,22 @@ fn decode_message_pack<A: Arguments>(names: &[&str], input: &[u8]) -> Result<A, 
     match IgnoredAny::deserialize(&mut message_pack) {
         Err(MessagePackError::InvalidMarkerRead(_)) => Ok(arguments),
         _ => Err(Error::custom("trailing bytes behind the arguments")),
+    }
+}
+
+/// Reads one value out of MessagePack: an item of a shared object.
+///
+/// # Errors
+///
+/// What is wrong with the bytes, in words.
+pub(crate) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let mut message_pack = MessagePack::from_read_ref(bytes);
+    message_pack.set_max_depth(DEPTH_MAX + 1);
+    let value = T::deserialize(&mut message_pack).map_err(|error| without_marker(&error))?;
+    // The deserializer tells no place, but at the end there is no further marker to read.
+    match IgnoredAny::deserialize(&mut message_pack) {
+        Err(MessagePackError::InvalidMarkerRead(_)) => Ok(value),
+        _ => Err("trailing bytes behind the value".to_owned()),
     }
 }
 
@@ -126,7 +142,11 @@ fn kind_of(marker: &str) -> &'static str {
 /// # Errors
 ///
 /// Why the codec cannot express the value: JSON has no keys but strings, for example. `output` then holds a part.
-pub(crate) fn encode<T: Serialize>(codec: Codec, value: &T, output: &mut Vec<u8>) -> Result<(), String> {
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    codec: Codec,
+    value: &T,
+    output: &mut Vec<u8>,
+) -> Result<(), String> {
     match codec {
         Codec::Json => value
             .serialize(FloatsAsText(&mut serde_json::Serializer::new(output)))

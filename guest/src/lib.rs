@@ -116,3 +116,4 @@ mod reactor;
 mod returned;
 #[doc(hidden)]
 pub mod rt;
+pub mod shared;

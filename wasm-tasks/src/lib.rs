@@ -1,7 +1,7 @@
 //! Example tasks for wasmpool, and hostile ones for its tests.
 //!
 //! Each file is a subject. [`tutorial`], [`numbers`], [`text`], [`shapes`] and [`orders`] show what tasks look like;
-//! [`load`] keeps a core busy for benchmarks; [`state`], [`echo`], [`faults`] and [`hostile`] are there for the
+//! [`shared`] works on shared objects; [`load`] keeps a core busy for benchmarks; [`state`], [`echo`], [`faults`] and [`hostile`] are there for the
 //! tests: what an instance remembers, what comes through unchanged, and every way in which a call can end badly.
 
 #![allow(clippy::print_stdout, reason = "a task's output is the pool's to show")]
@@ -14,6 +14,7 @@ pub mod load;
 pub mod numbers;
 pub mod orders;
 pub mod shapes;
+pub mod shared;
 pub mod state;
 pub mod text;
 pub mod tutorial;

@@ -125,18 +125,19 @@ impl Post {
         untag(word, generation).unwrap_or(0).min(end)
     }
 
+    /// Number of the grant on whose object the running call sleeps, as the worker says.
+    pub(crate) fn blocked_on(&self) -> Option<usize> {
+        // Relaxed: a hint that is looked at again and again.
+        let word = self.up.word32(up::BLOCKED_ON).load(Ordering::Relaxed);
+        word.checked_sub(1).map(|grant| grant as usize)
+    }
+
     /// The progress word: generation and number of the call that runs, if any.
     pub(crate) fn progress(&self) -> Option<(u32, u32)> {
         // Relaxed: the word stands for itself, see `Desk::begin`.
         let word = self.up.word64(up::PROGRESS).load(Ordering::Relaxed);
         let call = (word as u32).checked_sub(1)?;
         Some(((word >> 32) as u32, call))
-    }
-
-    /// Number of the grant on whose object the worker says that its call sleeps.
-    pub(crate) fn blocked_on(&self) -> Option<usize> {
-        // Relaxed: the word stands for itself, and is outdated at any time.
-        (self.up.word32(up::BLOCKED_ON).load(Ordering::Relaxed) as usize).checked_sub(1)
     }
 
     /// How long the worker says it was busy with an order.

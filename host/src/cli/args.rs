@@ -14,6 +14,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit::Exit;
+use super::objects::declare::{self, Declaration};
 use super::output::Shape;
 use super::quantity::{self, Workers};
 
@@ -177,6 +178,92 @@ pub(crate) struct Flags {
     /// Take each input, or line of stdin, for a string as it stands
     #[arg(long, help_heading = "Input and output")]
     pub(crate) strings: bool,
+
+    #[command(flatten)]
+    pub(crate) objects: ObjectFlags,
+}
+
+/// Objects that all calls of the job share, and may change. Each flag may be given more than once.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Shared objects")]
+pub(crate) struct ObjectFlags {
+    /// A number: counter=i32:0; types are bool, i8 to i64, u8 to u64, f32 and f64
+    ///
+    /// Without INITIAL it is 0, or false. A task opens it by its name, as all others.
+    #[arg(long, value_name = "NAME=TYPE[:INITIAL]", value_parser = declare::value)]
+    pub(crate) value: Vec<Declaration>,
+    /// A fixed number of numbers: grid=f64:1000, or with initial values primes=u8:[2,3,5]
+    #[arg(long, value_name = "NAME=TYPE:LENGTH", value_parser = declare::array)]
+    pub(crate) array: Vec<Declaration>,
+    /// A lock that anyone may release
+    #[arg(long, value_name = "NAME", value_parser = declare::lock)]
+    pub(crate) lock: Vec<Declaration>,
+    /// A lock that its holder may take again
+    #[arg(long, value_name = "NAME", value_parser = declare::rlock)]
+    pub(crate) rlock: Vec<Declaration>,
+    /// A semaphore: pool=3
+    #[arg(long, value_name = "NAME=PERMITS", value_parser = declare::semaphore)]
+    pub(crate) semaphore: Vec<Declaration>,
+    /// A semaphore that never has more permits than at first
+    #[arg(long, value_name = "NAME=PERMITS", value_parser = declare::bounded_semaphore)]
+    pub(crate) bounded_semaphore: Vec<Declaration>,
+    /// A lock with a place to wait
+    #[arg(long, value_name = "NAME", value_parser = declare::condition)]
+    pub(crate) condition: Vec<Declaration>,
+    /// A flag to wait for, not set at first
+    #[arg(long, value_name = "NAME", value_parser = declare::event)]
+    pub(crate) event: Vec<Declaration>,
+    /// A meeting of a fixed number of calls: start=4
+    #[arg(long, value_name = "NAME=PARTIES", value_parser = declare::barrier)]
+    pub(crate) barrier: Vec<Declaration>,
+    /// A queue of at most CAPACITY items: jobs=64
+    #[arg(long, value_name = "NAME=CAPACITY", value_parser = declare::queue)]
+    pub(crate) queue: Vec<Declaration>,
+    /// A queue that counts unfinished items
+    #[arg(long, value_name = "NAME=CAPACITY", value_parser = declare::joinable_queue)]
+    pub(crate) joinable_queue: Vec<Declaration>,
+    /// Two connected ends, NAME.0 and NAME.1, each of which sends to the other
+    #[arg(long, value_name = "NAME", value_parser = declare::pipe)]
+    pub(crate) pipe: Vec<Declaration>,
+    /// A list of values of any type, at most RECORDS of them
+    #[arg(long, value_name = "NAME[=RECORDS]", value_parser = declare::list)]
+    pub(crate) list: Vec<Declaration>,
+    /// A dictionary of values of any type, at most RECORDS of them
+    #[arg(long, value_name = "NAME[=RECORDS]", value_parser = declare::dict)]
+    pub(crate) dict: Vec<Declaration>,
+    /// A dictionary whose keys are attribute names
+    #[arg(long, value_name = "NAME", value_parser = declare::namespace)]
+    pub(crate) namespace: Vec<Declaration>,
+    /// Print what is left in an object when the job is over: NAME = JSON
+    ///
+    /// In the order of these flags, behind all results, also when calls failed; with --format records as an object. A
+    /// queue or pipe end shows what nobody took. When the reader of stdout is gone, nothing is printed.
+    #[arg(long, value_name = "NAME", value_parser = declare::print)]
+    pub(crate) print: Vec<String>,
+}
+
+impl ObjectFlags {
+    /// All declarations, in the order of the flags in the help, and the names to print.
+    pub(crate) fn into_parts(self) -> (Vec<Declaration>, Vec<String>) {
+        let kinds = [
+            self.value,
+            self.array,
+            self.lock,
+            self.rlock,
+            self.semaphore,
+            self.bounded_semaphore,
+            self.condition,
+            self.event,
+            self.barrier,
+            self.queue,
+            self.joinable_queue,
+            self.pipe,
+            self.list,
+            self.dict,
+            self.namespace,
+        ];
+        (kinds.into_iter().flatten().collect(), self.print)
+    }
 }
 
 /// What a failed call does to the job.
@@ -213,6 +300,7 @@ Examples:
   wasmpool map tasks.wasm cube -j 4 -5..5 100 '7'
   wasmpool map tasks.wasm greet Ada Grace --raw
   wasmpool map ./tasks parse --strings --on-error continue < lines.txt
+  wasmpool map tasks.wasm count 0..100 --value counter=i64 --print counter
   tail -f log.jsonl | wasmpool map tasks.wasm classify --timeout 250ms";
 
 const STARMAP_EXAMPLES: &str = "\
@@ -282,9 +370,14 @@ fn guarded(argument: OsString) -> OsString {
     guarded
 }
 
+/// An argument as it was typed.
+pub(super) fn without_guard(text: &str) -> &str {
+    text.strip_prefix(GUARD).unwrap_or(text)
+}
+
 /// As an INPUT was typed. Never fails, but clap wants a `Result`.
 fn unguarded(text: &str) -> Result<String, std::convert::Infallible> {
-    Ok(text.strip_prefix(GUARD).unwrap_or(text).to_owned())
+    Ok(without_guard(text).to_owned())
 }
 
 fn path_parser() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
@@ -309,7 +402,7 @@ fn unguarded_error(mut error: clap::Error) -> clap::Error {
 }
 
 fn environment(text: &str) -> Result<EnvironmentFlag, String> {
-    let text = text.strip_prefix(GUARD).unwrap_or(text);
+    let text = without_guard(text);
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (text, None),

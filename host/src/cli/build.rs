@@ -11,6 +11,14 @@
 //! author's own `cargo build --release --target wasm32-wasip1` overwrite each other's `.wasm` and build again each
 //! time.
 //!
+//! # Atomic instructions
+//!
+//! Views of shared arrays need them, and WebAssembly's are a target feature that is off. Most of a view's code is
+//! generic and compiled into the package itself, but whether it uses them is decided in the SDK; so the flag must reach
+//! dependencies, too, and goes the way of `target.wasm32-wasip1.rustflags`. A user's `RUSTFLAGS` replace it, and views
+//! then do the same by host calls. Rust warns of the flag once per crate, which says nothing about the package, so that
+//! these warnings are left out.
+//!
 //! # What the environment may change
 //!
 //! Under an outer cargo (`cargo run`, `cargo test`, a build script; seen by `CARGO`), the variables that it made for
@@ -29,6 +37,12 @@ use serde::Deserialize;
 use crate::printable::printable;
 
 const TARGET: &str = "wasm32-wasip1";
+
+/// For every crate of the build; see the module's text.
+const FLAGS: &str = r#"target.wasm32-wasip1.rustflags=["-C", "target-feature=+atomics"]"#;
+
+/// How Rust's warning of [`FLAGS`] begins.
+const FLAGS_WARNING: &str = "warning: unstable feature specified for `-Ctarget-feature`: `atomics`";
 
 /// wasm-ld's default of 1 MiB triples the price of a fresh instance.
 const STACK_BYTES: u32 = 65_536;
@@ -132,7 +146,7 @@ impl<'a> Package<'a> {
         let mut cargo = self.command(&program("CARGO", "cargo"));
         cargo.args(["rustc", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
         cargo.args(["--profile", "wasmpool", "--config", "profile.wasmpool.inherits=\"release\""]);
-        cargo.args(["--message-format", "json-render-diagnostics"]);
+        cargo.args(["--config", FLAGS, "--message-format", "json-render-diagnostics"]);
         if io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             cargo.args(["--color", "always"]);
         }
@@ -235,18 +249,30 @@ struct Messages<'a, W> {
     directory: &'a str,
     notices: &'a mut W,
     announced: bool,
+    /// Within a warning that nobody needs.
+    skipping: bool,
     held: String,
     known_failure: Option<BuildError>,
 }
 
 impl<'a, W: Write> Messages<'a, W> {
     fn new(directory: &'a str, notices: &'a mut W) -> Self {
-        Self { directory, notices, announced: false, held: String::new(), known_failure: None }
+        Self {
+            directory,
+            notices,
+            announced: false,
+            skipping: false,
+            held: String::new(),
+            known_failure: None,
+        }
     }
 
     fn take(&mut self, line: &str) {
         let plain = without_escapes(line);
         self.known_failure = self.known_failure.take().or_else(|| self.recognised(&plain));
+        if self.skips(&plain) {
+            return;
+        }
         self.held.push_str(line);
         self.held.push('\n');
         if !self.announced && is_work(&plain) {
@@ -256,6 +282,13 @@ impl<'a, W: Write> Messages<'a, W> {
         if self.announced {
             self.show();
         }
+    }
+
+    /// Whether a line belongs to the warning of our own flag, which ends with an empty line, or counts it only.
+    fn skips(&mut self, line: &str) -> bool {
+        let skips = self.skipping || line.starts_with(FLAGS_WARNING);
+        self.skipping = skips && !line.is_empty();
+        skips || (line.starts_with("warning: `") && line.contains(" generated 1 warning"))
     }
 
     /// Failures of which we know a better message than cargo's.
@@ -354,6 +387,25 @@ mod tests {
     }
 
     #[test]
+    fn the_warning_of_our_own_flag_is_left_out() {
+        check_messages(
+            &[
+                "   Compiling tasks v0.1.0",
+                "\u{1b}[1m\u{1b}[33mwarning\u{1b}[0m: unstable feature specified for `-Ctarget-feature`: `atomics`",
+                "  |",
+                "  = note: this feature is not stably supported; its behavior can change in the future",
+                "",
+                "warning: unused",
+                "",
+                "warning: `tasks` (lib) generated 2 warnings",
+                "warning: `other` (lib) generated 1 warning (1 duplicate)",
+            ],
+            "wasmpool: building tasks for wasm32-wasip1\n   Compiling tasks v0.1.0\nwarning: unused\n\n\
+             warning: `tasks` (lib) generated 2 warnings\n",
+        );
+    }
+
+    #[test]
     fn failures_are_explained_or_shown() {
         let check = |line: &str, shown: &str, expected: &str| {
             let mut notices = Vec::new();
@@ -447,13 +499,17 @@ mod tests {
 
     #[test]
     fn a_package_becomes_a_module_once() {
-        let library = "#[unsafe(no_mangle)]\npub extern \"C\" fn seven() -> i32 { 7 }\nfn unused() {}\n";
+        let library = "#[unsafe(no_mangle)]\npub extern \"C\" fn add(n: &std::sync::atomic::AtomicU64) -> u64 {\n\
+                       n.fetch_add(7, std::sync::atomic::Ordering::SeqCst)\n}\nfn unused() {}\n";
         let package = package(&[("Cargo.toml", &manifest("wasmpool-test-seven")), ("src/lib.rs", library)]);
         let (module, notices) = built(package.path());
         let module = module.expect("built");
         assert!(notices.starts_with("wasmpool: building /"), "{notices}");
         assert!(notices.contains("Compiling wasmpool-test-seven"), "{notices}");
-        assert_eq!(std::fs::read(&module).expect("a module")[..4], *b"\0asm");
+        let bytes = std::fs::read(&module).expect("a module");
+        assert_eq!(bytes[..4], *b"\0asm");
+        const I64_ATOMIC_RMW_ADD: [u8; 2] = [0xfe, 0x1f];
+        assert!(bytes.windows(2).any(|bytes| bytes == I64_ATOMIC_RMW_ADD), "atomic instructions");
 
         let (again, notices) = built(package.path());
         assert_eq!(again.expect("built"), module);

@@ -14,16 +14,18 @@ use super::inputs::{
     Binder, InputError, JsonLines, LINE_BYTES_MAX, Parameters, Piece, Text, refuse_terminal,
 };
 use super::interrupt::on_interrupt;
+use super::objects::Made;
 use super::output::{self, Format, OutputError, ResultStream, Shape};
 use super::produce::{Producer, Taking};
 use super::quantity::Workers;
 use super::request::{Calls, Inputs, Isolation};
-use super::{Refusal, module_file, say};
+use super::{MESSAGE_CHARACTERS_MAX, Refusal, module_file, say};
 use crate::channel::order::Entry;
 use crate::channel::ring::Stream;
 use crate::pool::job::{Job, Terms, Work};
 use crate::pool::source::{Blocks, Integers, Source};
 use crate::pool::{Error, ErrorKind, Module, Pool};
+use crate::printable::printable;
 use crate::sandbox::catalog::Task;
 
 /// How far beyond the lowest unprinted call others are started, when results are numbers.
@@ -47,13 +49,17 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
     // The workers start while the module is read and compiled.
     let pool = pool(calls).map_err(unusable)?;
     let module = pool.load(&path).map_err(unusable)?;
+    // Asked first of all, before memory is taken for shared objects.
+    module.find(&calls.task).map_err(unusable)?;
+    let objects = calls.objects.make(&pool).map_err(unusable)?;
+    let module = objects.granted_to(module);
     let (number, task) = module.find(&calls.task).map_err(unusable)?;
     let names: Vec<Option<String>> = task.parameters.iter().map(|parameter| parameter.name.clone()).collect();
     let kinds: Vec<String> = task.parameters.iter().map(|parameter| parameter.kind.clone()).collect();
     let parameters = Parameters { task: &calls.task, names: &names, kinds: &kinds };
     let work = module.work(number, Codec::Json, |terms| set_terms(terms, calls), look_ahead(task));
     let work = work.map_err(unusable)?;
-    let plan = Plan { calls, module: &module, task, parameters, work };
+    let plan = Plan { calls, pool, module: &module, task, parameters, work, objects };
     plan.run()
 }
 
@@ -113,10 +119,12 @@ fn look_ahead(task: &Task) -> u64 {
 /// A job that is ready to be run.
 struct Plan<'a> {
     calls: &'a Calls,
+    pool: Pool,
     module: &'a Module,
     task: &'a Task,
     parameters: Parameters<'a>,
     work: Work,
+    objects: Made,
 }
 
 /// What ended a job before its time, other than a failed call.
@@ -175,7 +183,11 @@ impl Plan<'_> {
         wait(&job, self.calls.deadline, &ending);
         let error = self.module.conclude(&job);
         job.detach();
-        finish(&job, error, &delivery, input, &ending)
+        let (pool, objects) = (self.pool, self.objects);
+        let shape = self.calls.shape;
+        let last_words =
+            move || if objects.is_printed() { print(pool, &objects, shape) } else { Ok(Vec::new()) };
+        finish(&job, error, &delivery, last_words, input, &ending)
     }
 
     /// The inputs on the command line, all read before anything runs; none when they come from stdin.
@@ -294,27 +306,41 @@ fn wait(job: &Arc<Job>, deadline: Option<Duration>, ending: &Ending) {
     }
 }
 
-/// Ends the output and says how the command ends.
+/// Prints what is left in shared objects; says what could not be shown.
+fn print(pool: Pool, objects: &Made, shape: Shape) -> Result<Vec<String>, OutputError> {
+    // Calls that were stopped may not have noticed yet. Once their workers are gone nothing changes any more, and
+    // whatever they held or had in hand is back in its place.
+    pool.close();
+    let stdout = output::stdout().map_err(OutputError::Write)?;
+    output::write_last(stdout, |out| objects.print(shape, out))
+}
+
+/// Ends the output, prints the `last_words`, and says how the command ends.
 fn finish(
     job: &Job,
     error: Option<Error>,
     delivery: &Delivery,
+    last_words: impl FnOnce() -> Result<Vec<String>, OutputError>,
     input: Option<InputEnd>,
     ending: &Ending,
 ) -> Result<Exit, Refusal> {
     if let Some(failure) = error.as_ref().and_then(Error::failure) {
         delivery.put_last(failure);
     }
-    let written = delivery.close().map_or(Ok(0), ResultStream::finish);
+    let written = delivery.close().map_or(Ok(0), ResultStream::finish).and_then(|_| last_words());
+    if let Ok(problems) = &written {
+        problems
+            .iter()
+            .for_each(|problem| say(&format!("wasmpool: {}", printable(problem, MESSAGE_CHARACTERS_MAX))));
+    }
     if ending.was_interrupted.load(Ordering::SeqCst) {
         return Ok(Exit::Interrupted);
     }
-    if let Err(error) = written {
-        return match error {
-            OutputError::ReaderGone => Ok(Exit::from(&error)),
-            _ => Err(Refusal::new(Exit::from(&error), error)),
-        };
-    }
+    let problems = match written {
+        Ok(problems) => problems,
+        Err(OutputError::ReaderGone) => return Ok(Exit::from(&OutputError::ReaderGone)),
+        Err(error) => return Err(Refusal::new(Exit::from(&error), error)),
+    };
     if ending.has_passed_deadline.load(Ordering::SeqCst) {
         say("wasmpool: the job's deadline passed; calls that had not ended were stopped");
         return Ok(Exit::Deadline);
@@ -330,5 +356,9 @@ fn finish(
     if let Some(Ok(Err(error))) = input.map(|end| end.recv_timeout(GRACE)) {
         return Err(refused(error));
     }
-    Ok(if job.failures() > 0 { Exit::CallsFailed } else { Exit::Success })
+    Ok(match (job.failures(), problems.len()) {
+        (0, 0) => Exit::Success,
+        (0, _) => Exit::Other,
+        _ => Exit::CallsFailed,
+    })
 }

@@ -124,7 +124,7 @@ fn write_cell(cell: u64, number: Number, out: &mut Vec<u8>) {
 }
 
 /// The shortest decimal that reads back as the same float of the same width.
-fn write_float<F: ryu::Float + Into<f64>>(float: F, out: &mut Vec<u8>) {
+pub(super) fn write_float<F: ryu::Float + Into<f64>>(float: F, out: &mut Vec<u8>) {
     let wide: f64 = float.into();
     let text: &[u8] = match wide {
         _ if wide.is_finite() => {

@@ -4,6 +4,7 @@
 //! args ──► request ──► inputs ──► (the pool) ──► output ──► stdout
 //! as typed  as meant    calls                     lines      exit tells how it went
 //!                          build, inspect: what MODULE is
+//!                          objects: what the calls share
 //! ```
 //!
 //! This floor owns everything that a person sees: spelling, help, messages, formats, exit codes. It decides nothing
@@ -24,6 +25,7 @@ mod inputs;
 mod inspect;
 mod interrupt;
 mod json;
+mod objects;
 mod output;
 mod produce;
 mod quantity;

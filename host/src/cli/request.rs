@@ -7,6 +7,7 @@ use super::args::{
     Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, RunArguments, Verb,
 };
 use super::inputs::{Binding, Text};
+use super::objects::Objects;
 use super::output::{Order, Shape, Strings};
 use super::quantity::Workers;
 
@@ -42,6 +43,7 @@ pub(crate) struct Calls {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) shape: Shape,
     pub(crate) strings: Strings,
+    pub(crate) objects: Objects,
 }
 
 /// Where the calls come from.
@@ -106,6 +108,7 @@ impl Request {
             environment: granted(flags.env, variable)?,
             shape: flags.format,
             strings: if flags.raw { Strings::Raw } else { Strings::Quoted },
+            objects: Objects::new(flags.objects)?,
         }))
     }
 }

@@ -4,16 +4,19 @@
 //! does in small steps between which it holds no lock, and each step ends in one of three ways: look again, sleep on
 //! the worker's bell while the worker works, or sleep in the lobby while there is nothing to do.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::compile::{START_TIME_MAX, greet};
 use super::module::ModuleState;
 use super::objects::Stake;
+use super::relief::{self, Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
 use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays};
@@ -52,6 +55,10 @@ pub(crate) struct Feeder {
     /// The module that the next worker here will serve, when that is settled.
     next: Option<Arc<ModuleState>>,
     failed_starts: u32,
+    /// The process that was started last: the pool is not closed before it is gone, whatever became of it.
+    latest: Option<Arc<Child>>,
+    /// Since when its worker has had nothing to do.
+    idle_since: Option<Instant>,
 }
 
 /// What comes after a step.
@@ -70,11 +77,21 @@ enum Step {
 
 impl Feeder {
     pub(crate) fn new(shared: Arc<Shared>, number: usize, deques: Deques<Chunk>) -> Self {
-        Self { shared, number, deques, next: None, failed_starts: 0 }
+        Self { shared, number, deques, next: None, failed_starts: 0, latest: None, idle_since: None }
+    }
+
+    /// Begins to feed, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub(crate) fn start(self) -> io::Result<JoinHandle<()>> {
+        let thread = thread::Builder::new().name(format!("wasmpool-feeder-{}", self.number));
+        thread.spawn(move || self.run())
     }
 
     /// Feeds until the pool closes.
-    pub(crate) fn run(mut self) {
+    fn run(mut self) {
         loop {
             match self.guarded_step() {
                 Step::Again => {}
@@ -127,18 +144,12 @@ impl Feeder {
     fn end(self) {
         // What still lies in the deque belongs to jobs that were cancelled; dropping it settles nothing.
         let mut state = self.state();
-        let child = match std::mem::replace(&mut state.tenure, Tenure::Vacant) {
-            Tenure::Serving(service) => {
-                let child = Arc::clone(&service.child);
-                service.abandon();
-                Some(child)
-            }
-            Tenure::Blank(blank) => Some(blank.child),
-            Tenure::Vacant => None,
-        };
+        if let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) {
+            service.abandon();
+        }
         self.shared.seats[self.number].set_process(None);
         drop(state);
-        if let Some(child) = child {
+        if let Some(child) = self.latest {
             child.kill();
             child.wait(CLOSE_TIME_MAX);
         }
@@ -159,7 +170,11 @@ impl Feeder {
             return Step::Idle(IDLE_MAX);
         }
         match &mut state.tenure {
-            Tenure::Vacant => self.start(&mut state),
+            // Relaxed: opening rings the lobby's bell.
+            Tenure::Vacant if self.number >= shared.seats_open.load(Ordering::Relaxed) => {
+                Step::Idle(IDLE_MAX)
+            }
+            Tenure::Vacant => self.start_worker(&mut state),
             Tenure::Blank(blank) if blank.child.death().is_some() => {
                 let exit = blank.child.death().unwrap_or(Exit::Unknown);
                 self.vacate(&mut state);
@@ -183,7 +198,7 @@ impl Feeder {
     }
 
     /// Starts a worker that waits to be told its module.
-    fn start(&mut self, state: &mut SeatState) -> Step {
+    fn start_worker(&mut self, state: &mut SeatState) -> Step {
         match self.start_blank() {
             Ok(blank) => {
                 state.tenure = Tenure::Blank(blank);
@@ -195,7 +210,7 @@ impl Feeder {
         }
     }
 
-    fn start_blank(&self) -> Result<Blank, String> {
+    fn start_blank(&mut self) -> Result<Blank, String> {
         let describe = |error: &dyn std::error::Error| match error.source() {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
@@ -213,12 +228,14 @@ impl Feeder {
         });
         let child = nursery::spawn(Role::Worker, theirs, on_death).map_err(|error| describe(&error))?;
         let child = Arc::new(child);
+        self.latest = Some(Arc::clone(&child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
         if self.shared.is_closing() {
             // Whoever closes may have looked before the process was there.
             child.kill();
         }
         greet(&control).map_err(|error| {
+            child.kill();
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;
@@ -253,7 +270,7 @@ impl Feeder {
                 // Relaxed: a count that schedules, nothing more.
                 module.workers.fetch_sub(1, Ordering::Relaxed);
                 self.shared.seats[self.number].set_process(None);
-                drop(blank);
+                blank.child.kill();
                 if self.shared.is_closing() {
                     return Step::End;
                 }
@@ -290,8 +307,13 @@ impl Feeder {
         Some(module)
     }
 
+    /// Ends the process that sits here.
     fn vacate(&self, state: &mut SeatState) {
-        state.tenure = Tenure::Vacant;
+        match std::mem::replace(&mut state.tenure, Tenure::Vacant) {
+            Tenure::Serving(service) => service.child.kill(),
+            Tenure::Blank(blank) => blank.child.kill(),
+            Tenure::Vacant => {}
+        }
         self.shared.seats[self.number].set_process(None);
     }
 
@@ -312,6 +334,10 @@ impl Feeder {
 
     /// Finds the worker something to do.
     fn feed(&mut self, outlook: Outlook) -> Step {
+        if outlook.is_held_up && relieve(&self.shared, &outlook.module) == Relief::Exhausted {
+            self.shared.starve(self.number);
+            return Step::Again;
+        }
         if let Some(target) = self.change_of_module(&outlook) {
             if outlook.is_idle {
                 self.retire(target);
@@ -322,6 +348,7 @@ impl Feeder {
         if outlook.has_room {
             match self.find(&outlook.module, outlook.is_idle) {
                 Found::Chunk(chunk) => {
+                    self.idle_since = None;
                     self.post(chunk);
                     return Step::Again;
                 }
@@ -329,7 +356,29 @@ impl Feeder {
                 Found::TryLater | Found::Nothing => {}
             }
         }
-        if outlook.is_idle { Step::Idle(IDLE_MAX) } else { Step::Busy(outlook.post, outlook.interval) }
+        if outlook.is_idle { self.idle() } else { Step::Busy(outlook.post, outlook.interval) }
+    }
+
+    /// Sleeps, or closes a seat that was opened for want of workers and is not needed any more.
+    fn idle(&mut self) -> Step {
+        if self.number < self.shared.workers {
+            return Step::Idle(IDLE_MAX);
+        }
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < SPARE_TIME || !relief::close(&self.shared, self.number) {
+            return Step::Idle(SPARE_TIME);
+        }
+        let mut state = self.state();
+        match &state.tenure {
+            Tenure::Serving(service) if service.is_idle() && !state.is_lent => {
+                // Relaxed: a count that schedules, nothing more.
+                service.module.workers.fetch_sub(1, Ordering::Relaxed);
+                self.vacate(&mut state);
+            }
+            // Somebody was quicker: the worker stays until its next rest.
+            _ => {}
+        }
+        Step::Again
     }
 
     /// The module that this worker should make room for, if any.
@@ -397,7 +446,7 @@ impl Feeder {
 
     /// Looks for a chunk of this module: here, in its queue and jobs, at siblings', and inside siblings' chunks.
     fn find(&self, module: &Arc<ModuleState>, is_idle: bool) -> Found {
-        let workers = self.shared.seats.len();
+        let workers = self.shared.open_seats().len();
         loop {
             let found = self
                 .deques
@@ -432,7 +481,7 @@ impl Feeder {
     fn split(&self, module: &Arc<ModuleState>) -> Found {
         let mut was_refused = false;
         let mut richest = None;
-        for (number, seat) in self.shared.seats.iter().enumerate() {
+        for (number, seat) in self.shared.open_seats().iter().enumerate() {
             if number == self.number {
                 continue;
             }
@@ -481,6 +530,8 @@ struct Outlook {
     post: Arc<Post>,
     interval: Duration,
     is_worn_out: bool,
+    /// It sleeps inside a call.
+    is_held_up: bool,
 }
 
 impl Outlook {
@@ -493,6 +544,7 @@ impl Outlook {
             post: Arc::clone(&service.post),
             interval: service.interval().min(TENURE),
             is_worn_out: service.is_worn_out(),
+            is_held_up: service.is_held_up(),
         }
     }
 }

@@ -65,9 +65,13 @@ impl Work {
         module: Arc<ModuleState>,
         task: usize,
         codec: Codec,
-        terms: Terms,
+        mut terms: Terms,
         look_ahead: u64,
     ) -> Self {
+        if !module.granted.is_empty() {
+            // What a call did to shared objects can be seen from outside: only the caller may ask for another attempt.
+            terms.lost_retries = 0;
+        }
         let numeric = module.catalog.tasks[task].numeric.as_ref();
         let width = numeric.map_or(0, |numeric| numeric.signature.results.len());
         // What a call holds of shared objects is let go at its end, which a batch does not tell.

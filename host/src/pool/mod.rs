@@ -23,6 +23,7 @@ pub(crate) mod job;
 pub(crate) mod module;
 pub(crate) mod objects;
 mod outcome;
+mod relief;
 mod running;
 mod seat;
 mod shape;
@@ -35,7 +36,7 @@ mod watch;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use error::{Error, ErrorKind};
@@ -49,6 +50,8 @@ use self::compile::Cache;
 use self::feeder::Feeder;
 use self::job::Terms;
 use self::module::ModuleState;
+#[cfg(feature = "cli")]
+use self::objects::Entry;
 use self::objects::{Registry, Shareable};
 use self::seat::OnLine;
 use self::shared::Shared;
@@ -57,8 +60,9 @@ use crate::channel::ring::Stream;
 use crate::process::{cores, reentry};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
-use crate::schedule::deques::Deques;
 use crate::shm::object::ground::Rights;
+#[cfg(feature = "cli")]
+use crate::shm::object::spec::{PipeShape, Spec};
 
 /// Most workers that a pool may have.
 pub const WORKERS_MAX: usize = 1024;
@@ -223,13 +227,13 @@ impl Pool {
     /// How many workers the pool has.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.seats.len()
+        self.shared.workers
     }
 
     /// Process ids of the workers that are alive now.
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
-        self.shared.seats.iter().filter_map(shared::Seat::pid).collect()
+        self.shared.open_seats().iter().filter_map(shared::Seat::pid).collect()
     }
 
     /// Ends the workers and waits until all of them are gone. Calls under way end as cancelled.
@@ -241,7 +245,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.close();
-        for feeder in self.feeders.drain(..) {
+        let spares = std::mem::take(&mut self.shared.spares().feeders);
+        for feeder in self.feeders.drain(..).chain(spares) {
             // One that panicked has ended, too.
             let _ = feeder.join();
         }
@@ -358,13 +363,12 @@ impl Builder {
             let reason = crate::process::nursery::SpawnError::NotInitialized;
             return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
         }
-        let shared = Shared::new(workers, unwinding_stops_here(self.on_output));
+        let (shared, deques) = Shared::new(workers, unwinding_stops_here(self.on_output));
         let mut pool =
             Pool { shared, registry: Registry::new(), settings: self.settings, feeders: Vec::new() };
-        for (number, deques) in Deques::for_feeders(workers).into_iter().enumerate() {
+        for (number, deques) in deques.into_iter().enumerate() {
             let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
-            let thread = thread::Builder::new().name(format!("wasmpool-feeder-{number}"));
-            let thread = thread.spawn(move || feeder.run()).map_err(|error| {
+            let thread = feeder.start().map_err(|error| {
                 Error::new(ErrorKind::SetUp, "a feeder thread cannot be started").with_source(error)
             })?;
             pool.feeders.push(thread);
@@ -423,9 +427,37 @@ impl Module {
     }
 }
 
+/// What the command line needs beyond typed objects: it says their sizes and types in words.
+#[cfg(feature = "cli")]
+impl Pool {
+    /// Makes a shared object.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] for a name or a size that cannot be; [`ErrorKind::SetUp`] when there is not enough memory.
+    pub(crate) fn create_object(&self, name: &str, spec: Spec) -> Result<Arc<Entry>, Error> {
+        self.registry.create(name, spec)
+    }
+
+    /// Makes both ends of a pipe, under the names `name.0` and `name.1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create_object`].
+    pub(crate) fn create_pipe(&self, name: &str, shape: PipeShape) -> Result<[Arc<Entry>; 2], Error> {
+        self.registry.create_pipe(name, shape)
+    }
+}
+
 /// What the command line needs beyond typed tasks: it brings its own inputs and takes results as they come.
 #[cfg(feature = "cli")]
 impl Module {
+    /// The module with a shared object that all its tasks may use.
+    pub(crate) fn grant_entry(mut self, entry: &Arc<Entry>) -> Self {
+        self.module.grant(entry, Rights::ReadWrite);
+        self
+    }
+
     /// The task of this name and its number.
     pub(crate) fn find(&self, name: &str) -> Result<(usize, &catalog::Task), Error> {
         self.module.base().task(name)

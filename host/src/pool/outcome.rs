@@ -43,6 +43,8 @@ pub enum FailureKind {
     WorkerLost(Exit),
     /// The result cannot be read as what the caller expects.
     BadResult,
+    /// The task waited on a shared object for calls that no worker could be found for.
+    Starved,
     /// Nobody waits for the call any more.
     Cancelled,
 }
@@ -66,6 +68,7 @@ impl FailureKind {
             Self::TimedOut => "timed out",
             Self::WorkerLost(_) => "worker lost",
             Self::BadResult => "bad result",
+            Self::Starved => "starved",
             Self::Cancelled => "cancelled",
         }
     }
@@ -81,6 +84,7 @@ impl FailureKind {
             | Self::OutputTooLarge
             | Self::TimedOut
             | Self::BadResult
+            | Self::Starved
             | Self::Cancelled => false,
         }
     }

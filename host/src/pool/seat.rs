@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::module::{ModuleState, Record};
 use super::outcome::{Failure, FailureKind};
+use super::relief::{HELD_UP_MIN, SEATS_MAX};
 use super::running::{Running, chunk_calls_max};
 use super::watch::{self, Place, Reason, Watch};
 use crate::channel::control::{Control, WorkerSays};
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     slots: [Option<Running>; SLOTS],
     lines: ring::Reader,
     watch: Watch,
+    /// Since when it has been seen to sleep inside a call.
+    held_up_since: Option<Instant>,
     /// Why it was killed, if the supervisor did it.
     sentence: Option<Sentence>,
 }
@@ -105,6 +108,7 @@ impl Service {
             slots: [None, None],
             lines: ring::Reader::default(),
             watch: Watch::default(),
+            held_up_since: None,
             sentence: None,
         }
     }
@@ -185,7 +189,16 @@ impl Service {
             self.condemn(Sentence::Lied(lie));
         }
         self.watch_call();
+        self.held_up_since = match self.post.blocked_on() {
+            Some(_) => self.held_up_since.or_else(|| Some(Instant::now())),
+            None => None,
+        };
         tended
+    }
+
+    /// Whether the worker has been asleep inside a call for a while, as it says.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.held_up_since.is_some_and(|since| since.elapsed() >= HELD_UP_MIN)
     }
 
     fn take_all(&mut self, worker: usize, on_line: &OnLine, tended: &mut Tended) -> Result<(), Lie> {
@@ -274,17 +287,35 @@ impl Service {
             self.watch.rest();
             return;
         };
+        let (place, progress, is_running) = self.place(front);
+        let ran = self.watch.look(place, Instant::now());
+        let is_wanted = front.job.wants(front.index(place.call));
+        let reason = watch::judge(ran, front.job.work.terms.time_max, is_wanted, is_running);
+        if let Some(reason) = reason {
+            self.stop_look_kill(place, progress, reason);
+        }
+    }
+
+    /// Where the worker is in the chunk that it works on, by what word, and whether it names a call there.
+    fn place(&self, front: &Running) -> (Place, Option<(u32, u32)>, bool) {
         let outstanding = front.ledger.outstanding();
         let progress = self.post.progress();
         let running =
             progress.filter(|(generation, _)| *generation == front.generation).map(|(_, call)| call);
         let running = running.filter(|call| outstanding.contains(call));
-        let place = Place { generation: front.generation, call: running.unwrap_or(outstanding.start) };
-        let ran = self.watch.look(place, Instant::now());
-        let is_wanted = front.job.wants(front.index(place.call));
-        let reason = watch::judge(ran, front.job.work.terms.time_max, is_wanted, running.is_some());
-        if let Some(reason) = reason {
-            self.stop_look_kill(place, progress, reason);
+        let call = running.unwrap_or(outstanding.start);
+        (Place { generation: front.generation, call }, progress, running.is_some())
+    }
+
+    /// Stops the call that the worker sleeps in: it waits for another that no worker can be found for.
+    pub(crate) fn starve(&mut self) {
+        if self.sentence.is_some() || self.child.death().is_some() || self.post.blocked_on().is_none() {
+            return;
+        }
+        let front = self.oldest().and_then(|generation| self.slots[slot_of(generation)].as_ref());
+        if let Some(front) = front.filter(|front| !front.ledger.is_settled()) {
+            let (place, progress, _) = self.place(front);
+            self.stop_look_kill(place, progress, Reason::Starved);
         }
     }
 
@@ -362,6 +393,12 @@ impl Service {
         Remains { chunks, crash: is_crash.then_some(self.record), story }
     }
 
+    /// The object that the worker's call sleeps on, or slept on when it died, as it says.
+    fn blocked_on(&self) -> Option<String> {
+        let granted = self.module.granted.get(self.post.blocked_on()?)?;
+        Some(format!("{:?} `{}`", granted.entry.spec.kind(), granted.entry.name))
+    }
+
     /// What the call that was running when the worker died is told.
     fn charge(&self, running: &Running, call: Place, exit: Exit, said: Option<&WorkerSays>) -> Failure {
         let index = running.index(call.call);
@@ -373,6 +410,14 @@ impl Service {
             }
             Some(Sentence::Call(condemned, Reason::Unwanted)) if *condemned == call => {
                 Failure::new(index, FailureKind::Cancelled, "nobody waits for it any more")
+            }
+            Some(Sentence::Call(condemned, Reason::Starved)) if *condemned == call => {
+                let text = format!(
+                    "waited for {}, as all {SEATS_MAX} workers do, while more calls wait for a worker: let fewer \
+                     calls wait for each other",
+                    self.blocked_on().as_deref().unwrap_or("a shared object")
+                );
+                Failure::new(index, FailureKind::Starved, text)
             }
             _ => {
                 let panic = match said {

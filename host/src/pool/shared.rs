@@ -1,7 +1,9 @@
 //! What everybody who works for a pool has in common: its seats, its modules, and the bell of its lobby.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::chunk::Chunk;
@@ -9,10 +11,12 @@ use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::module::ModuleState;
 use super::objects::Stake;
+use super::relief::{Relief, SEATS_MAX, relieve};
 use super::seat::{OnLine, Posted, Service};
 use crate::channel::control::Control;
 use crate::channel::post::Post;
 use crate::process::child::Child;
+use crate::schedule::deques::{Deques, Lookout};
 use crate::shm::bell::Bell;
 
 /// Longest spin for the answer of a worker that is awake, on another core.
@@ -20,7 +24,15 @@ const SPIN_MAX: Duration = Duration::from_micros(50);
 
 /// Everything that feeders and callers share.
 pub(crate) struct Shared {
+    /// How many workers the pool was built with.
+    pub(crate) workers: usize,
+    /// One for each of them, and more, which are opened when all workers wait for one another.
     pub(crate) seats: Vec<Seat>,
+    /// How many of the seats are in use; never less than `workers`.
+    pub(crate) seats_open: AtomicUsize,
+    spares: Mutex<Spares>,
+    /// A look at all feeders' deques.
+    pub(crate) chunks: Lookout<Chunk>,
     pub(crate) modules: RwLock<Vec<Arc<ModuleState>>>,
     pub(crate) lobby: Arc<Lobby>,
     pub(crate) on_line: Box<OnLine>,
@@ -31,6 +43,14 @@ pub(crate) struct Shared {
     pub(crate) seatings: AtomicU64,
     /// The seat that last took a call directly: its worker is the one most likely awake.
     last_direct: AtomicUsize,
+}
+
+/// What seats beyond the pool's number need when they are opened.
+pub(crate) struct Spares {
+    /// Of the seats that never had a feeder, in their order.
+    pub(crate) deques: VecDeque<Deques<Chunk>>,
+    /// Those who were started.
+    pub(crate) feeders: Vec<JoinHandle<()>>,
 }
 
 /// Where feeders without work sleep. One bell for all: a push, a retry, a split and a death ring it.
@@ -126,9 +146,17 @@ impl Seat {
 }
 
 impl Shared {
-    pub(crate) fn new(workers: usize, on_line: Box<OnLine>) -> Arc<Self> {
-        Arc::new(Self {
-            seats: (0..workers).map(|_| Seat::new()).collect(),
+    /// A pool's common things, and the deques for its first feeders.
+    pub(crate) fn new(workers: usize, on_line: Box<OnLine>) -> (Arc<Self>, Vec<Deques<Chunk>>) {
+        let seats = workers.max(SEATS_MAX);
+        let (mut deques, chunks) = Deques::for_feeders(seats);
+        let spares = deques.split_off(workers);
+        let shared = Arc::new(Self {
+            workers,
+            seats: (0..seats).map(|_| Seat::new()).collect(),
+            seats_open: AtomicUsize::new(workers),
+            spares: Mutex::new(Spares { deques: spares.into(), feeders: Vec::new() }),
+            chunks,
             modules: RwLock::new(Vec::new()),
             lobby: Arc::default(),
             on_line,
@@ -136,7 +164,19 @@ impl Shared {
             broken: Mutex::new(None),
             seatings: AtomicU64::new(0),
             last_direct: AtomicUsize::new(0),
-        })
+        });
+        (shared, deques)
+    }
+
+    /// The seats that are in use.
+    pub(crate) fn open_seats(&self) -> &[Seat] {
+        // Relaxed: a seat may be opened or closed at any time, and whoever does it rings.
+        &self.seats[..self.seats_open.load(Ordering::Relaxed)]
+    }
+
+    /// What further seats need.
+    pub(crate) fn spares(&self) -> MutexGuard<'_, Spares> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pool's modules.
@@ -176,7 +216,7 @@ impl Shared {
 
     /// Notes that workers cannot be started, and, where there are none at all, ends what waits for them.
     pub(crate) fn note_broken(&self, story: String) {
-        if self.seats.iter().any(|seat| seat.pid().is_some()) {
+        if self.open_seats().iter().any(|seat| seat.pid().is_some()) {
             return;
         }
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(story);
@@ -236,12 +276,13 @@ impl Shared {
     /// Runs a single call on a worker that has nothing to do, without a thread in between.
     ///
     /// When no worker of the module is idle, the chunk comes back.
-    pub(crate) fn hand_over(&self, chunk: Chunk) -> Option<Chunk> {
+    pub(crate) fn hand_over(self: &Arc<Self>, chunk: Chunk) -> Option<Chunk> {
         // Relaxed: a hint where to begin.
         let begin = self.last_direct.load(Ordering::Relaxed);
-        for offset in 0..self.seats.len() {
-            let number = (begin + offset) % self.seats.len();
-            let Some(mut state) = self.seats[number].try_lock() else { continue };
+        let seats = self.open_seats();
+        for offset in 0..seats.len() {
+            let number = (begin + offset) % seats.len();
+            let Some(mut state) = seats[number].try_lock() else { continue };
             let SeatState { tenure: Tenure::Serving(service), is_lent: is_lent @ false, .. } = &mut *state
             else {
                 continue;
@@ -268,7 +309,7 @@ impl Shared {
     }
 
     /// Feeds a worker in its feeder's place until the one call it was given has come back.
-    fn attend(&self, lent: &Lent<'_>, post: &Post, job: &Job) {
+    fn attend(self: &Arc<Self>, lent: &Lent<'_>, post: &Post, job: &Job) {
         let mut has_waited = false;
         loop {
             let bell = post.feeder_bell();
@@ -282,7 +323,11 @@ impl Shared {
             let retries = service.tend(lent.number, &*self.on_line).retries;
             let (is_idle, has_news, interval) = (service.is_idle(), service.has_news(), service.interval());
             let is_unclaimed = has_waited && service.rest() > 0;
+            let is_held_up = service.is_held_up();
             drop(state);
+            if is_held_up && relieve(self, &job.work.module) == Relief::Exhausted {
+                self.starve(lent.number);
+            }
             self.requeue(retries);
             if is_unclaimed {
                 // The worker stands still; a sibling may take the call.
@@ -295,6 +340,13 @@ impl Shared {
                 bell.sleep(announced, interval);
                 has_waited = true;
             }
+        }
+    }
+
+    /// Ends the call that a seat's worker sleeps in.
+    pub(crate) fn starve(&self, number: usize) {
+        if let Tenure::Serving(service) = &mut self.seats[number].lock().tenure {
+            service.starve();
         }
     }
 

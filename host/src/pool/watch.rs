@@ -25,6 +25,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 pub(crate) enum Reason {
     /// The call has had its time.
     TimedOut,
+    /// The call sleeps, and no worker can be found for those it waits for.
+    Starved,
     /// The call's job is over, or its index lies above a failure that ends the job.
     Unwanted,
 }

@@ -65,24 +65,20 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Writes a number as eight bytes, little-endian, to any address.
+/// Finds the eight bytes at any address to which a number is to be written.
 ///
 /// # Errors
 ///
 /// As [`write`].
-pub(crate) fn write_u64(
-    store: impl AsContextMut<Data: Protected>,
+pub(crate) fn number<C: AsContext<Data: Protected>>(
+    store: &C,
     memory: Memory,
     address: u32,
-    number: u64,
-) -> Result<(), OutOfBounds> {
-    check_writable(&store, memory, address, WORD_BYTES)?;
-    match cells(&store, memory, address, WORD_BYTES)? {
-        // Where the guest aligned it, it is one word, and the store one instruction.
-        Cells { words: [word], .. } => word.store(number.to_le(), Ordering::Relaxed),
-        cells => cells.copy_from(&number.to_le_bytes()),
+) -> Result<NumberCell<'_>, OutOfBounds> {
+    if store.as_context().data().is_protected(address, WORD_BYTES) {
+        return Err(OutOfBounds { address, length: WORD_BYTES });
     }
-    Ok(())
+    Ok(NumberCell { cells: cells(store, memory, address, WORD_BYTES)? })
 }
 
 /// Whether all bytes of a range exist and may be written to.
@@ -102,6 +98,22 @@ pub(crate) fn check_writable(
     check(store, memory, address, length)
 }
 
+/// Eight bytes of guest memory that a number can be written to.
+pub(crate) struct NumberCell<'a> {
+    cells: Cells<'a>,
+}
+
+impl NumberCell<'_> {
+    /// Writes a number, little-endian.
+    pub(crate) fn set(&self, number: u64) {
+        match self.cells.words {
+            // Where the guest aligned them they are one word, and this is one store.
+            [word] => word.store(number.to_le(), Ordering::Relaxed),
+            _ => self.cells.copy_from(&number.to_le_bytes()),
+        }
+    }
+}
+
 /// Whether all bytes of a range exist.
 ///
 /// # Errors
@@ -113,7 +125,11 @@ pub(crate) fn check(
     address: u32,
     length: usize,
 ) -> Result<(), OutOfBounds> {
-    cells(&store, memory, address, length).map(|_| ())
+    is_inside(&store, memory, address, length).then_some(()).ok_or(OutOfBounds { address, length })
+}
+
+fn is_inside<C: AsContext>(store: &C, memory: Memory, address: u32, length: usize) -> bool {
+    (address as usize).checked_add(length).is_some_and(|end| end <= memory.data_size(store))
 }
 
 /// A range of guest memory, cut where whole words begin and end.
@@ -130,12 +146,10 @@ fn cells<C: AsContext>(
     address: u32,
     length: usize,
 ) -> Result<Cells<'_>, OutOfBounds> {
-    let first = address as usize;
-    let end = first.checked_add(length).filter(|end| *end <= memory.data_size(store));
-    if end.is_none() {
+    if !is_inside(store, memory, address, length) {
         return Err(OutOfBounds { address, length });
     }
-    let start = memory.data_ptr(store).wrapping_add(first).cast::<AtomicU8>();
+    let start = memory.data_ptr(store).wrapping_add(address as usize).cast::<AtomicU8>();
     // SAFETY: all `length` bytes from `start` lie in the memory, as was just found. Growing or dropping the memory
     // takes the store mutably, so its borrow, which the slice inherits, keeps them there. Everyone who shares the
     // pages reaches them as atomics or as wasm, never by reference; and a byte has no alignment to respect.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT, NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
 use wasmtime::{
     Engine, Extern, ExternType, Func, Instance, InstancePre, Linker, Memory, Module, ModuleExport, Store,
-    TypedFunc, ValRaw, ValType, WasmBacktrace, WasmParams,
+    Trap, TypedFunc, ValRaw, ValType, WasmBacktrace, WasmParams,
 };
 
 use super::driver::Number;
@@ -638,7 +638,12 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
         let text = format!("out of memory: it may have {} bytes and wanted more", guest.memory_limit.most);
         return (EndKind::OutOfMemory, with(0, text));
     }
-    (EndKind::Trapped, with(0, error.root_cause().to_string()))
+    let mut message = error.root_cause().to_string();
+    let is_fault = error.downcast_ref::<Trap>() == Some(&Trap::MemoryOutOfBounds);
+    if is_fault && guest.shared.views().have_been() {
+        message.push_str("; a store to a view for reading, or to where a view was, is one, too");
+    }
+    (EndKind::Trapped, with(0, message))
 }
 
 /// Names of the functions on the stack, innermost first, without the driver below them.

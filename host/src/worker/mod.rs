@@ -124,3 +124,66 @@ fn serve(mut room: Room, control: &Control) -> ! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    use super::*;
+    use crate::shm::object::ground::Rights;
+    use crate::shm::object::spec::Spec;
+
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+
+    fn grants(names: &[&str]) -> Vec<Grant> {
+        let grant =
+            |name: &&str| Grant { name: (*name).into(), spec: Spec::Event, rights: Rights::ReadWrite };
+        names.iter().map(grant).collect()
+    }
+
+    /// What comes of frames that bring so many descriptors each, of regions of `bytes` bytes.
+    fn received(frames: &[usize], bytes: usize, grants: &[Grant]) -> Result<usize, String> {
+        let (ours, theirs) = Control::pair().unwrap();
+        let (_region, pages) = Region::create("test", bytes, Writer::Worker).unwrap();
+        for count in frames {
+            let descriptors: Vec<BorrowedFd<'_>> = vec![pages.as_fd(); *count];
+            ours.send(&Objects, &descriptors).unwrap();
+        }
+        drop(ours);
+        receive_objects(&Control::from_descriptor(theirs), Party::new(1), grants).map(|objects| objects.len())
+    }
+
+    #[test]
+    fn objects_arrive_in_as_many_frames_as_they_take() {
+        let bytes = Spec::Event.bytes().unwrap();
+        for frames in [&[3][..], &[1, 2], &[1, 1, 1]] {
+            assert_eq!(received(frames, bytes, &grants(&NAMES)), Ok(3));
+        }
+        assert_eq!(received(&[], bytes, &[]), Ok(0));
+        let many: Vec<String> = (0..100).map(|number| format!("object{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(received(&[16, 16, 16, 16, 16, 16, 4], bytes, &grants(&many)), Ok(100));
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_refused_with_a_reason() {
+        let bytes = Spec::Event.bytes().unwrap();
+        let cases = [
+            (received(&[2], bytes, &grants(&NAMES)), "1 shared objects did not come"),
+            (received(&[4], bytes, &grants(&NAMES)), "sent 4 shared objects where 3 were to come"),
+            (received(&[1, 0], bytes, &grants(&NAMES)), "sent 0 shared objects where 2"),
+            (received(&[1], bytes + 4096, &grants(&["a"])), "`a` cannot be mapped"),
+            (
+                received(&[2], bytes, &grants(&["a", "a"])),
+                "two shared objects were granted under the name `a`",
+            ),
+        ];
+        for (received, reason) in cases {
+            let refused = received.unwrap_err();
+            assert!(refused.contains(reason), "{refused}");
+        }
+        let (_ours, theirs) = Control::pair().unwrap();
+        let refused = receive_objects(&Control::from_descriptor(theirs), None, &grants(&NAMES)).unwrap_err();
+        assert!(refused.contains("nobody in particular"), "{refused}");
+    }
+}

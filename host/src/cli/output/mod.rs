@@ -10,7 +10,7 @@ mod stream;
 
 pub(crate) use failure::failure_line;
 pub(crate) use format::{Call, Ended, Format, Shape, Strings};
-pub(crate) use stream::{Order, OutputError, ResultStream};
+pub(crate) use stream::{Order, OutputError, ResultStream, write_last};
 
 use std::fs::File;
 use std::io;

@@ -43,6 +43,27 @@ pub(crate) enum OutputError {
     Thread(#[source] io::Error),
 }
 
+impl From<io::Error> for OutputError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::BrokenPipe { Self::ReaderGone } else { Self::Write(error) }
+    }
+}
+
+/// Writes to `out` what comes after everything that a [`ResultStream`] has written there.
+pub(crate) fn write_last<T, W: Write>(
+    out: W,
+    write: impl FnOnce(&mut BufWriter<Patient<W>>) -> io::Result<T>,
+) -> Result<T, OutputError> {
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, Patient(out));
+    let written = write(&mut out).and_then(|written| out.flush().map(|()| written));
+    // What is left in the buffer after an error would be tried again when it is dropped.
+    let (_out, _unwritten) = out.into_parts();
+    Ok(written?)
+}
+
+/// A pipe's default room. Larger blobs pass by the buffer.
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// The results of one job on their way to `stdout`.
 ///
 /// All methods may be called from several threads, and none but [`finish`](Self::finish) waits for the
@@ -142,8 +163,7 @@ impl ResultStream {
         let mut state = self.shared.lock();
         match state.failure.take() {
             None => Ok(state.written),
-            Some(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputError::ReaderGone),
-            Some(error) => Err(OutputError::Write(error)),
+            Some(error) => Err(error.into()),
         }
     }
 
@@ -293,8 +313,6 @@ impl Shared {
 
 /// The writer thread.
 fn write(shared: &Shared, out: impl Write, shape: Shape, advanced: impl Fn(u64)) {
-    /// A pipe's default room. Larger blobs pass by the buffer.
-    const BUFFER_BYTES: usize = 64 << 10;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, Patient(out));
     if let Err(error) = write_batches(shared, &mut out, shape, &advanced) {
         // What is left in the buffer would be tried again when it is dropped.
@@ -357,7 +375,7 @@ impl ArrayFrame {
 }
 
 /// Retries writes to a stdout that someone else has made non-blocking; terminals and pipes are shared.
-struct Patient<W>(W);
+pub(crate) struct Patient<W>(W);
 
 impl<W: Write> Write for Patient<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

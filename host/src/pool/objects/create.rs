@@ -266,7 +266,7 @@ impl Pool {
 }
 
 /// A dictionary whose keys are hashed in a way that nobody can foresee.
-fn dict(shape: RecordsShape, is_namespace: bool) -> Spec {
+pub(crate) fn dict(shape: RecordsShape, is_namespace: bool) -> Spec {
     Spec::Dict { shape, seed: RandomState::new().hash_one(shape.records_max), is_namespace }
 }
 

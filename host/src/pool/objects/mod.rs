@@ -14,7 +14,7 @@ mod barrier;
 mod cells;
 mod codec;
 mod condition;
-mod create;
+pub(crate) mod create;
 mod dict;
 mod element;
 mod error;

@@ -69,7 +69,7 @@ impl QueueOptions {
         self
     }
 
-    pub(super) fn shape(self, joinable: bool) -> QueueShape {
+    pub(crate) fn shape(self, joinable: bool) -> QueueShape {
         let items_max = saturate(self.items);
         let usual = QUEUE_BYTES_DEFAULT.max(QUEUE_ITEM_BYTES_DEFAULT * u64::from(items_max));
         QueueShape { items_max, bytes_max: self.bytes.unwrap_or(usual), joinable, orphaned: self.orphaned }
@@ -104,7 +104,7 @@ impl PipeOptions {
         self
     }
 
-    pub(super) fn shape(self, duplex: bool) -> PipeShape {
+    pub(crate) fn shape(self, duplex: bool) -> PipeShape {
         PipeShape { bytes_max: self.bytes, duplex }
     }
 }
@@ -161,7 +161,7 @@ impl RecordOptions {
         self
     }
 
-    pub(super) fn shape(self) -> RecordsShape {
+    pub(crate) fn shape(self) -> RecordsShape {
         RecordsShape { records_max: saturate(self.records), bytes_max: self.bytes }
     }
 }

@@ -10,7 +10,7 @@ use wasmtime::Caller;
 use super::belongings::Belonging;
 use super::trouble::{About, Trouble};
 use super::waiting::{Sleeper, patience};
-use super::{Shared, Stopped, check_out, check_room, deliver, fetch, finish, finish_with, tell};
+use super::{Shared, Stopped, check_room, deliver, fetch, finish, finish_with, place, tell};
 use crate::sandbox::guest::Guest;
 use crate::shm::object::dict::Dict;
 use crate::shm::object::list::List;
@@ -39,7 +39,7 @@ impl Target {
     /// Traps unless an answer can be handed over there.
     fn check(self, caller: &Caller<'_, Guest>) -> Result<(), Stopped> {
         check_room(caller, self.buffer, self.capacity as usize)?;
-        check_out(caller, self.out)
+        place(caller, self.out).map(|_| ())
     }
 }
 
@@ -158,7 +158,10 @@ fn work_on_record(
     })?;
     match answered {
         Answered::Record => hand_over(caller, target),
-        Answered::Number(number) => tell(caller, target.out, number),
+        Answered::Number(number) => {
+            tell(place(caller, target.out)?, number);
+            Ok(())
+        }
     }
 }
 
@@ -369,5 +372,6 @@ fn hand_over(caller: &mut Caller<'_, Guest>, target: Target) -> Result<(), Stopp
     shared.outgoing = answer;
     shared.is_staged = !fits;
     delivered?;
-    tell(caller, target.out, length as u64)
+    tell(place(caller, target.out)?, length as u64);
+    Ok(())
 }

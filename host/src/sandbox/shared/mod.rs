@@ -50,7 +50,7 @@ use views::Views;
 
 use super::driver::{Number, Signature};
 use super::guest::{self, Guest};
-use super::memory::{self, OutOfBounds};
+use super::memory::{self, NumberCell, OutOfBounds};
 use crate::shm::object::CallEnd;
 
 /// Bytes that an instance keeps for copies from call to call.
@@ -196,18 +196,21 @@ fn check_room(caller: &Caller<'_, Guest>, address: u32, bytes: usize) -> Result<
     memory::check_writable(caller, guest_memory(caller)?, address, bytes).map_err(Stopped::out_of_bounds)
 }
 
-/// Tells a number at `out`, unless that is 0: nobody wants to know.
-fn tell(caller: &mut Caller<'_, Guest>, out: u32, number: u64) -> Result<(), Stopped> {
+/// Where a number is to be told, or nowhere for an `out` of 0: nobody wants to know. Traps where it cannot be.
+///
+/// It is found before an operation and written to after it, so that what cannot be told is not done.
+fn place<'a>(caller: &'a Caller<'_, Guest>, out: u32) -> Result<Option<NumberCell<'a>>, Stopped> {
     if out == 0 {
-        return Ok(());
+        return Ok(None);
     }
-    let memory = guest_memory(caller)?;
-    memory::write_u64(caller, memory, out, number).map_err(Stopped::out_of_bounds)
+    memory::number(caller, guest_memory(caller)?, out).map(Some).map_err(Stopped::out_of_bounds)
 }
 
-/// Traps unless a number can be told there.
-fn check_out(caller: &Caller<'_, Guest>, out: u32) -> Result<(), Stopped> {
-    if out == 0 { Ok(()) } else { check_room(caller, out, size_of::<u64>()) }
+/// Tells a number there.
+fn tell(place: Option<NumberCell<'_>>, number: u64) {
+    if let Some(place) = place {
+        place.set(number);
+    }
 }
 
 macro_rules! number {

@@ -6,7 +6,7 @@ use wasmtime::Caller;
 use super::belongings::Belonging;
 use super::trouble::{About, Trouble};
 use super::waiting::{Sleeper, patience};
-use super::{Stopped, check_out, check_room, deliver, fetch, finish_with, tell};
+use super::{Stopped, check_room, deliver, fetch, finish_with, place, tell};
 use crate::sandbox::guest::Guest;
 use crate::shm::object::Object;
 use crate::shm::object::cells::Cells;
@@ -27,32 +27,33 @@ pub(super) fn cell(
     b: i64,
     out: u32,
 ) -> wasmtime::Result<i32> {
-    let answer =
-        check_out(&caller, out).and_then(|()| operate_on_cell(&mut caller, handle, op, index, a, b, out));
-    match answer {
+    match operate_on_cell(&caller, handle, op, index, (a, b), out) {
         Ok(()) => Ok(0),
         refused => finish_with(&mut caller, handle, refused),
     }
 }
 
 fn operate_on_cell(
-    caller: &mut Caller<'_, Guest>,
+    caller: &Caller<'_, Guest>,
     handle: i32,
     op: i32,
     index: i64,
-    a: i64,
-    b: i64,
+    (a, b): (i64, i64),
     out: u32,
 ) -> Result<(), Stopped> {
+    let place = place(caller, out)?;
     let cells = cells(caller.data(), handle)?;
     let op =
         CellOp::from_code(op).ok_or_else(|| Trouble::invalid("has no atomic operation of this number"))?;
     // A negative index is beyond every array, too.
     let operated = cells.operate(op, index as u64, a as u64, b as u64);
     match operated.map_err(|refusal| Trouble::new(refusal, About::Index(index)))? {
-        Ok(before) => tell(caller, out, before),
+        Ok(before) => {
+            tell(place, before);
+            Ok(())
+        }
         Err(current) => {
-            tell(caller, out, current)?;
+            tell(place, current);
             Err(Refusal::Changed.into())
         }
     }
@@ -155,9 +156,9 @@ pub(super) fn op(
     limit: i64,
     out: u32,
 ) -> wasmtime::Result<i32> {
-    let answer = check_out(&caller, out).and_then(|()| {
-        let number = operate(caller.data(), handle, op, argument, limit)?;
-        tell(&mut caller, out, number)
+    let answer = place(&caller, out).and_then(|place| {
+        tell(place, operate(caller.data(), handle, op, argument, limit)?);
+        Ok(())
     });
     match answer {
         Ok(()) => Ok(0),

@@ -1,7 +1,7 @@
 //! Trouble: why the last function refused, and how to say it.
 //!
-//! A refusal is often expected: a queue that is empty for now, a lock that somebody holds, a compare-exchange that lost. So
-//! what is kept is a few numbers, and words are made of them only when the guest asks.
+//! A refusal is often expected: a queue that is empty for now, a lock that somebody holds, a compare-exchange that
+//! lost. So what is kept is a few numbers, and words are made of them only when the guest asks.
 
 use std::borrow::Cow;
 
@@ -130,6 +130,7 @@ impl Trouble {
                 "cannot give out elements {start}..{end}: another view has some of them; drop that one first, or map \
                  others"
             ),
+            (Refusal::TooManyOpen, _) => "has as many views as it can have: drop some".into(),
             (Refusal::Leased, _) => "has a view in the way: drop that one first".into(),
             (Refusal::Poisoned, _) => {
                 "is spoilt: somebody who may write to it wrote what cannot be; make it anew".into()

@@ -34,7 +34,6 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
-
 use std::sync::Arc;
 
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
@@ -200,8 +199,14 @@ impl<'a> Wanted<'a> {
                 "cannot be mapped without any elements: the end comes after the start",
             ));
         }
-        if mode != ViewMode::ReadOnly && !cells.ground().is_writable() {
-            return Err(Refusal::ReadOnly.into());
+        if !cells.ground().is_writable() {
+            return Err(match mode {
+                ViewMode::Shared | ViewMode::Exclusive => Refusal::ReadOnly.into(),
+                ViewMode::ReadOnly => no_view(
+                    "cannot be mapped: a view keeps writers away by a mark, which a grant for reading cannot set; \
+                     grant it for writing, or read its elements",
+                ),
+            });
         }
         let size = cells.element().bytes();
         let first = cells.elements_at() + from as usize * size;

@@ -43,9 +43,7 @@ impl Notice for Sleeper<'_> {
 
 /// How long a guest wants to wait, by the contract's limit.
 pub(super) fn patience<'a>(limit: i64, sleeper: &'a Sleeper<'a>) -> Patience<'a> {
-    if limit == 0 {
-        return Patience::NONE;
-    }
+    // Also one of 0 knows whom to tell: a condition takes its lock again for as long as that takes.
     Patience::new(u64::try_from(limit).ok().map(Duration::from_nanos), sleeper)
 }
 

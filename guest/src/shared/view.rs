@@ -1,0 +1,124 @@
+//! Atomic operations on elements of an array that are in the guest's own memory.
+#![allow(unsafe_code, reason = "memory that the host has mapped is reached through its address")]
+
+use std::ops::Range;
+
+use wasmpool_abi::shared::{CellOp, ViewMode};
+
+use super::array::Array;
+use super::cells::{cell_methods, place};
+use super::element::{Bits, Element, Number};
+use super::error::{SharedError, SharedErrorKind};
+use super::lease::Mapped;
+
+/// Whether the compiler makes atomic instructions of atomic operations. For wasm it makes plain ones
+/// unless it is told otherwise, which `build.rs` finds out.
+const ATOMICS_ARE_REAL: bool = cfg!(any(not(target_family = "wasm"), wasm_atomics));
+
+/// Elements of an array for atomic operations, without a host call if they are mapped.
+///
+/// Everyone may have such a view of the same elements, and use the array by host calls meanwhile.
+///
+/// # Examples
+///
+/// ```no_run
+/// use wasmpool_guest::shared::{Array, SharedError};
+/// use wasmpool_guest::task;
+///
+/// /// Counts the bytes of a text by their value: `--array counts=u64:256`
+/// #[task]
+/// fn count_bytes(text: &str) -> Result<(), SharedError> {
+///     let counts = Array::<u64>::open("counts")?;
+///     let view = counts.view()?;
+///     for byte in text.bytes() {
+///         view.fetch_add(byte.into(), 1)?;
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct SharedView<'a, T: Element> {
+    array: &'a Array<T>,
+    start: usize,
+    length: usize,
+    /// Nothing in a module without atomic instructions.
+    mapped: Option<Mapped<'a, T>>,
+}
+
+impl<'a, T: Element> SharedView<'a, T> {
+    /// A view of `range`, which lies within the array.
+    pub(super) fn new(array: &'a Array<T>, range: Range<usize>) -> Result<Self, SharedError> {
+        let (start, length) = (range.start, range.len());
+        let mapped =
+            if ATOMICS_ARE_REAL { Some(Mapped::new(array.handle(), ViewMode::Shared, range)?) } else { None };
+        Ok(Self { array, start, length, mapped })
+    }
+
+    /// How many elements it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it has no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Whether operations go to memory directly; else the module was built without atomic instructions.
+    #[must_use]
+    pub fn is_mapped(&self) -> bool {
+        self.mapped.is_some()
+    }
+
+    cell_methods!(index);
+
+    /// One operation; `index` counts from the view's first element.
+    // These are inlined always, so that of all operations the one that is meant remains.
+    #[inline(always)]
+    fn cell(&self, index: usize, op: CellOp, a: i64, b: i64) -> Result<i64, SharedError> {
+        match &self.mapped {
+            // An exchange goes through `exchange`; nothing else finds what it does not expect.
+            Some(mapped) => self.apply(mapped, index, op, a, b).map(|(Ok(bits) | Err(bits))| bits),
+            None => self.array.cell(self.position(index)?, op, a, b),
+        }
+    }
+
+    #[inline(always)]
+    fn exchange(&self, index: usize, current: i64, new: i64) -> Result<Result<i64, i64>, SharedError> {
+        match &self.mapped {
+            Some(mapped) => self.apply(mapped, index, CellOp::CompareExchange, current, new),
+            None => self.array.exchange(self.position(index)?, current, new),
+        }
+    }
+
+    #[inline(always)]
+    fn apply(
+        &self,
+        mapped: &Mapped<'_, T>,
+        index: usize,
+        op: CellOp,
+        a: i64,
+        b: i64,
+    ) -> Result<Result<i64, i64>, SharedError> {
+        let Some(element) = mapped.element(index) else { return Err(self.out_of_range(index)) };
+        // SAFETY: `element` is aligned and lies in memory that is mapped, for reading and writing, for as long as `mapped`
+        // lives. All who have this mode of view use atomic operations, as the host does; other modes it refuses meanwhile.
+        Ok(unsafe { T::apply(element, op, a, b) })
+    }
+
+    fn position(&self, index: usize) -> Result<usize, SharedError> {
+        if index < self.length { Ok(self.start + index) } else { Err(self.out_of_range(index)) }
+    }
+
+    #[cold]
+    fn out_of_range(&self, index: usize) -> SharedError {
+        let text = format!(
+            "a view of {} has {} elements, none of them of index {index}",
+            self.array.name(),
+            self.length
+        );
+        SharedError::new(SharedErrorKind::OutOfRange, text)
+    }
+}

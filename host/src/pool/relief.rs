@@ -1,0 +1,118 @@
+//! More workers, when all of a module's wait for one another.
+//!
+//! Calls that wait for each other (at a barrier, at a queue) need to run at the same time, however many workers the
+//! pool has. So when calls wait for a worker and every worker of their module sleeps inside a call, one more seat is
+//! opened; beyond [`SEATS_MAX`] the sleeping calls end with an error instead. A seat that was opened so is closed
+//! again when its worker has had nothing to do for a while.
+//!
+//! Opening too many costs memory, opening too few hangs a job. The look is repeated every few milliseconds by each
+//! feeder whose worker sleeps, so that it need not be exact at any instant. No more workers than the pool's number
+//! are ever awake because of it: one is opened only when fewer than that are.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::feeder::Feeder;
+use super::module::ModuleState;
+use super::shared::{Shared, Tenure};
+
+/// Most seats of a pool, unless it was built with more: workers beyond the pool's number are started only to wait.
+pub(crate) const SEATS_MAX: usize = 64;
+
+/// How long a call has slept before another worker is started on its account: most sleeps are shorter.
+pub(crate) const HELD_UP_MIN: Duration = Duration::from_millis(1);
+
+/// How long a seat beyond the pool's number stays open without work.
+pub(crate) const SPARE_TIME: Duration = Duration::from_secs(1);
+
+/// What can be done for calls that wait while a module's workers sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relief {
+    /// Nothing needs to be done.
+    None,
+    /// One more seat was opened.
+    Opened,
+    /// There are no more seats: calls that sleep have to end.
+    Exhausted,
+}
+
+/// What the seats of a pool are doing, as far as one module is concerned.
+#[derive(Clone, Copy, Debug, Default)]
+struct Staff {
+    /// Seats of which work can be expected: not asleep inside a call, or about to begin.
+    awake: usize,
+    /// Those of them that serve the module, or may soon.
+    for_module: usize,
+    /// Calls of the module that a sleeping worker has been given and has not begun.
+    is_waiting: bool,
+}
+
+/// Opens another seat if all of a module's workers sleep while calls wait.
+pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief {
+    let staff = count(shared, module);
+    let is_waiting = staff.is_waiting || module.backlog() > 0 || !shared.chunks.are_empty();
+    if !is_waiting || staff.for_module > 0 || staff.awake >= shared.workers {
+        return Relief::None;
+    }
+    if open(shared) { Relief::Opened } else { Relief::Exhausted }
+}
+
+fn count(shared: &Shared, module: &Arc<ModuleState>) -> Staff {
+    let mut staff = Staff::default();
+    for seat in shared.open_seats() {
+        // A lock that somebody holds: there is something going on.
+        let Some(state) = seat.try_lock() else {
+            staff.awake += 1;
+            staff.for_module += 1;
+            continue;
+        };
+        match &state.tenure {
+            Tenure::Serving(service) if service.is_held_up() => {
+                staff.is_waiting |= Arc::ptr_eq(&service.module, module) && service.rest() > 0;
+            }
+            Tenure::Serving(service) => {
+                staff.awake += 1;
+                staff.for_module += usize::from(Arc::ptr_eq(&service.module, module) || service.is_idle());
+            }
+            Tenure::Vacant | Tenure::Blank(_) => {
+                staff.awake += 1;
+                staff.for_module += 1;
+            }
+        }
+    }
+    staff
+}
+
+/// Opens the next seat, and starts its feeder if it never had one.
+fn open(shared: &Arc<Shared>) -> bool {
+    let mut spares = shared.spares();
+    let number = shared.seats_open.load(Ordering::Relaxed);
+    if number == shared.seats.len() || shared.is_closing() {
+        return false;
+    }
+    if let Some(deques) = spares.deques.pop_front() {
+        let feeder = Feeder::new(Arc::clone(shared), number, deques);
+        match feeder.start() {
+            Ok(thread) => spares.feeders.push(thread),
+            // Without another thread the pool goes on as it is; the deque is gone, and with it this seat.
+            Err(_) => return false,
+        }
+    }
+    // Relaxed: under the lock of the spares; who reads it without looks again.
+    shared.seats_open.store(number + 1, Ordering::Relaxed);
+    drop(spares);
+    shared.lobby.bell().ring_always();
+    true
+}
+
+/// Closes a seat beyond the pool's number, if it is the last that is open.
+pub(crate) fn close(shared: &Shared, number: usize) -> bool {
+    let _spares = shared.spares();
+    // Relaxed: as in `open`.
+    let is_last = shared.seats_open.load(Ordering::Relaxed) == number + 1;
+    if is_last && number >= shared.workers {
+        shared.seats_open.store(number, Ordering::Relaxed);
+    }
+    is_last && number >= shared.workers
+}

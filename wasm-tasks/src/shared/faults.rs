@@ -1,0 +1,75 @@
+//! Calls that end badly, or rudely, while others wait for what they hold.
+
+use std::mem;
+
+use wasmpool_guest::shared::{Barrier, Lock, Queue, Semaphore, SharedError};
+use wasmpool_guest::task;
+
+use crate::faults::traps;
+
+/// Traps while it holds the lock "lock".
+#[task]
+pub fn hold_lock_and_trap() -> Result<(), SharedError> {
+    let lock = Lock::open("lock")?;
+    let _guard = lock.lock()?;
+    traps();
+    Ok(())
+}
+
+/// Returns without giving the lock "lock" back.
+#[task]
+pub fn hold_lock_and_return() -> Result<(), SharedError> {
+    Lock::open("lock")?.acquire()
+}
+
+/// Holds the lock "lock" for ever; somebody has to stop it.
+#[task]
+pub fn hold_lock_and_spin() -> Result<(), SharedError> {
+    let lock = Lock::open("lock")?;
+    let _guard = lock.lock()?;
+    loop {
+        std::hint::black_box(());
+    }
+}
+
+/// Takes the lock "lock" and gives it back; returns whether its last holder died.
+#[task]
+pub fn is_lock_orphaned() -> Result<bool, SharedError> {
+    let lock = Lock::open("lock")?;
+    let guard = lock.lock()?;
+    Ok(guard.owner_died())
+}
+
+/// Takes an item of the queue "jobs" and traps.
+#[task]
+pub fn take_item_and_trap() -> Result<(), SharedError> {
+    let jobs = Queue::<Option<i64>>::open("jobs")?;
+    jobs.get()?;
+    traps();
+    Ok(())
+}
+
+/// Takes an item of the queue "jobs" and fails.
+#[task]
+pub fn take_item_and_fail() -> Result<(), String> {
+    let jobs = Queue::<Option<i64>>::open("jobs").map_err(|error| error.to_string())?;
+    let item = jobs.get().map_err(|error| error.to_string())?;
+    Err(format!("took {item:?}"))
+}
+
+/// Takes a permit of the semaphore "seats" and traps.
+#[task]
+pub fn take_permit_and_trap() -> Result<(), SharedError> {
+    let seats = Semaphore::open("seats")?;
+    mem::forget(seats.acquire()?);
+    traps();
+    Ok(())
+}
+
+/// Opens the barrier "barrier" and traps.
+#[task]
+pub fn open_barrier_and_trap() -> Result<(), SharedError> {
+    let _barrier = Barrier::open("barrier")?;
+    traps();
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Loads for benchmarks: many operations of one kind in one call.
+
+use wasmpool_guest::shared::{Array, Dict, List, Queue, SharedError, Value};
+use wasmpool_guest::task;
+
+/// Adds 1 to the value "counter" of i64, so many times; returns how many.
+#[task]
+pub fn bench_fetch_add(count: u64) -> Result<u64, SharedError> {
+    let counter = Value::<i64>::open("counter")?;
+    for _ in 0..count {
+        counter.fetch_add(1)?;
+    }
+    Ok(count)
+}
+
+/// Adds 1 to the value "counter" of i64 under its lock, so many times; returns how many.
+#[task]
+pub fn bench_locked_update(count: u64) -> Result<u64, SharedError> {
+    let counter = Value::<i64>::open("counter")?;
+    for _ in 0..count {
+        let _guard = counter.lock()?;
+        counter.set(counter.get()? + 1)?;
+    }
+    Ok(count)
+}
+
+/// Puts the numbers below `count` into the queue "jobs"; returns their sum.
+#[task]
+pub fn bench_put(count: u64) -> Result<u64, SharedError> {
+    let jobs = Queue::<u64>::open("jobs")?;
+    for number in 0..count {
+        jobs.put(&number)?;
+    }
+    Ok((0..count).sum())
+}
+
+/// Takes so many numbers from the queue "jobs"; returns their sum.
+#[task]
+pub fn bench_get(count: u64) -> Result<u64, SharedError> {
+    let jobs = Queue::<u64>::open("jobs")?;
+    let mut sum = 0;
+    for _ in 0..count {
+        sum += jobs.get()?;
+    }
+    Ok(sum)
+}
+
+/// Adds the numbers below `count` to the list "log"; returns how many.
+#[task]
+pub fn bench_append(count: u64) -> Result<u64, SharedError> {
+    let log = List::<u64>::open("log")?;
+    for number in 0..count {
+        log.push(&number)?;
+    }
+    Ok(count)
+}
+
+/// Looks a hundred keys of the dictionary "seen" up in turn, writing what is missing; returns the sum of what it read.
+#[task]
+pub fn bench_dict_get(count: u64) -> Result<u64, SharedError> {
+    const KEYS: u64 = 100;
+    let seen = Dict::<u64, u64>::open("seen")?;
+    for key in 0..KEYS {
+        seen.set_default(&key, &key)?;
+    }
+    let mut sum = 0;
+    for number in 0..count {
+        sum += seen.get(&(number % KEYS))?.unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+/// Adds 1 to the elements of the array "numbers" of i64 in turn, so many times, in a view; returns how many.
+#[task]
+pub fn bench_mapped_add(count: u64) -> Result<u64, SharedError> {
+    let numbers = Array::<i64>::open("numbers")?;
+    let view = numbers.view()?;
+    let mut index = 0;
+    for _ in 0..count {
+        view.fetch_add(index, 1)?;
+        index = if index + 1 < view.len() { index + 1 } else { 0 };
+    }
+    Ok(count)
+}
+
+/// Sums the array "numbers" of i64 in a lease.
+#[task]
+pub fn bench_mapped_sum() -> Result<i64, SharedError> {
+    let numbers = Array::<i64>::open("numbers")?;
+    let lease = numbers.read_lease(..)?;
+    Ok(lease.iter().fold(0, |sum, number| sum.wrapping_add(*number)))
+}
+
+/// Sums the array "numbers" of i64 by copies of 64 KiB.
+#[task]
+pub fn bench_bulk_read() -> Result<i64, SharedError> {
+    let numbers = Array::<i64>::open("numbers")?;
+    let mut block = vec![0; 8192];
+    let mut sum = 0i64;
+    for start in (0..numbers.len()).step_by(block.len()) {
+        let count = block.len().min(numbers.len() - start);
+        numbers.read_into(start, &mut block[..count])?;
+        sum = block[..count].iter().fold(sum, |sum, number| sum.wrapping_add(*number));
+    }
+    Ok(sum)
+}
