@@ -126,9 +126,12 @@ impl Ground {
     pub(crate) fn enter(&self, party: Party, repair: impl FnOnce() -> Outcome<()>) -> Outcome<Entered<'_>> {
         self.check_writable()?;
         let mutex = self.mutex();
-        let found = mutex
-            .lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed))
-            .map_err(|refusal| self.poison_if_impossible(refusal))?;
+        let found = match mutex.lock(party, &Patience::NONE) {
+            // Only who has to wait asks for the time, which costs as much as all the rest.
+            Err(Refusal::TimedOut) => mutex.lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed)),
+            found => found,
+        }
+        .map_err(|refusal| self.poison_if_impossible(refusal))?;
         let entered = Entered { mutex, party };
         crash_point!("ground: mutex taken");
         // It may have been spoilt while this waited, perhaps by what the last holder found.

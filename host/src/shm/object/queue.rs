@@ -419,12 +419,12 @@ impl Queue {
         match end {
             // It can fail only on an object that is spoilt, and there is nobody to tell.
             CallEnd::Normal => drop(self.acknowledge(party)),
-            CallEnd::Abnormal if self.hand(party).is_empty() => {}
-            CallEnd::Abnormal => {
+            CallEnd::Abnormal if self.hand(party).is_in_use() => {
                 self.bury(party);
                 // To have it done; whoever comes next would do it, too.
                 drop(self.enter(party));
             }
+            CallEnd::Abnormal => {}
         }
         if self.mutex().holder() == Some(party) {
             self.bury(party);
