@@ -19,7 +19,7 @@ use crate::shm::object::{Object, text};
 ///
 /// # Errors
 ///
-/// [`Invalid`](SharedErrorKind::Invalid) for no objects or more than 64; [`WrongKind`](SharedErrorKind::WrongKind)
+/// [`Invalid`](SharedErrorKind::Invalid) for no objects or more than 128; [`WrongKind`](SharedErrorKind::WrongKind)
 /// when one is never ready: values, arrays, conditions, barriers, lists, dictionaries.
 ///
 /// # Examples
@@ -32,7 +32,7 @@ use crate::shm::object::{Object, text};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let pool = wasmpool::Pool::builder().workers(1).build()?;
 /// let (numbers, stop) = (pool.queue::<i64>("numbers", 8)?, pool.event("stop")?);
-/// assert_eq!(wait_any(&[&numbers, &stop], Some(Duration::ZERO))?, []);
+/// assert!(wait_any(&[&numbers, &stop], Some(Duration::ZERO))?.is_empty());
 /// stop.set()?;
 /// assert_eq!(wait_any(&[&numbers, &stop], None)?, [1]);
 /// numbers.put(&7)?;

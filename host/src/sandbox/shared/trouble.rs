@@ -1,7 +1,7 @@
 //! Trouble: why the last function refused, and how to say it.
 //!
-//! A refusal is often expected: a queue that is empty for now, a lock that somebody holds, a compare-exchange that lost. So
-//! what is kept is a few numbers, and words are made of them only when the guest asks.
+//! A refusal is often expected: a queue that is empty for now, a lock that somebody holds, a compare-exchange that
+//! lost. So what is kept is a few numbers, and words are made of them only when the guest asks.
 
 use std::borrow::Cow;
 

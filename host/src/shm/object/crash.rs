@@ -94,8 +94,10 @@ mod simulation {
         if is_dying() || std::thread::panicking() {
             return;
         }
-        let meanwhile = MEANWHILE.with_borrow_mut(|meanwhile| meanwhile.take_if(|(place, _)| *place == name));
-        if let Some((_, happen)) = meanwhile {
+        // A thread that ends lets go of what it held when it has nothing planned any more.
+        let meanwhile =
+            MEANWHILE.try_with(|meanwhile| meanwhile.borrow_mut().take_if(|(place, _)| *place == name));
+        if let Ok(Some((_, happen))) = meanwhile {
             happen();
         }
         match APPOINTED.get() {

@@ -85,25 +85,8 @@ pub(crate) fn explain(name: &str, spec: &Spec, refusal: Refusal) -> String {
     }
 }
 
-/// Why an object cannot be opened that is not there for the one who asks.
-pub(crate) fn not_granted(name: &str) -> String {
+fn not_granted(name: &str) -> String {
     format!("no shared object named `{name}` was granted: make it and grant it under this name")
-}
-
-/// Why an object cannot be opened as a `wanted`.
-pub(crate) fn other_kind(name: &str, spec: &Spec, wanted: Kind) -> String {
-    let (is, wanted) = (noun(spec.kind()), noun(wanted));
-    format!("`{name}` is a shared {is}, and was opened as {wanted}: open it as what it is")
-}
-
-/// Why an object cannot be opened as one of `wanted` elements.
-pub(crate) fn other_element(name: &str, spec: &Spec, wanted: Element) -> String {
-    let is = element(spec).map_or("other things", Element::name);
-    format!(
-        "{} `{name}` is of {is}, and was opened as of {}: open it as what it is",
-        noun(spec.kind()),
-        wanted.name()
-    )
 }
 
 fn element(spec: &Spec) -> Option<Element> {
@@ -295,18 +278,5 @@ mod tests {
         ] {
             assert_eq!(explain("it", &specs[spec], refusal), expected);
         }
-    }
-
-    #[test]
-    fn opening_as_something_else_tells_what_it_is() {
-        let array = &specs()[1];
-        assert_eq!(
-            other_kind("grid", array, Kind::Queue),
-            "`grid` is a shared array, and was opened as queue: open it as what it is"
-        );
-        assert_eq!(
-            other_element("grid", array, Element::I32),
-            "array `grid` is of f64, and was opened as of i32: open it as what it is"
-        );
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::handle::Handle;
 use super::super::*;
+use crate::shm::object::several::OBJECTS_MAX;
 use crate::shm::object::spec::Spec;
 
 /// A time in which everything here is long over.
@@ -309,7 +310,7 @@ fn what_is_never_ready_cannot_be_waited_for() {
     assert_eq!(error.kind(), SharedErrorKind::WrongKind);
     assert!(error.to_string().starts_with("value `it`"), "{error}");
     assert_eq!(wait_any(&[], None).unwrap_err().kind(), SharedErrorKind::Invalid);
-    let many: Vec<&dyn Shareable> = vec![&event; 65];
+    let many: Vec<&dyn Shareable> = vec![&event; OBJECTS_MAX + 1];
     assert_eq!(wait_any(&many, None).unwrap_err().kind(), SharedErrorKind::Invalid);
 }
 
