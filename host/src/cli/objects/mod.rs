@@ -199,8 +199,10 @@ fn kind_name(kind: Kind) -> &'static str {
 mod tests {
     use super::*;
 
-    fn declared(parsers: &[(fn(&str) -> Result<Declaration, String>, &str)]) -> ObjectFlags {
-        let value = parsers.iter().map(|(parser, text)| parser(text).expect("a declaration")).collect();
+    type Parser = fn(&str) -> Result<Declaration, String>;
+
+    fn declared(flags: &[(Parser, &str)]) -> ObjectFlags {
+        let value = flags.iter().map(|(parser, text)| parser(text).expect("a declaration")).collect();
         ObjectFlags { value, ..ObjectFlags::default() }
     }
 
