@@ -300,6 +300,15 @@ fn queues_show_what_nobody_took() {
 }
 
 #[test]
+fn pipe_ends_show_what_nobody_received() {
+    let script = r#"[["pipe", "p.0", "send", [1, 2]], ["pipe", "p.0", "send", "x"]]"#;
+    let arguments =
+        ["map", "tasks.wasm", "shared_ops", script, "--pipe", "p", "--print", "p.1", "--print", "p.0"];
+    let ended = Wasmpool::new(arguments).run("");
+    assert_eq!(ended.lines()[1..], ["p.1 = [[1,2],\"x\"]", "p.0 = []"], "{}", ended.transcript());
+}
+
+#[test]
 fn what_a_failed_call_held_is_free_at_the_end() {
     let arguments = ["apply", "tasks.wasm", "hold_lock_and_trap", "--lock", "lock", "--print", "lock"];
     check(&arguments, "", "lock = {\"held\":false}\n", "…\n", 100);
