@@ -67,9 +67,12 @@ mod simulation {
         /// Where this thread shall die.
         static APPOINTED: Cell<Appointed> = const { Cell::new(Appointed::Nowhere) };
         /// What happens meanwhile, and at which place.
-        static MEANWHILE: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+        static MEANWHILE: RefCell<Option<Meanwhile>> = const { RefCell::new(None) };
         static IS_DYING: Cell<bool> = const { Cell::new(false) };
     }
+
+    /// A place, and what happens there.
+    type Meanwhile = (&'static str, Box<dyn FnOnce()>);
 
     #[derive(Clone, Copy)]
     enum Appointed {

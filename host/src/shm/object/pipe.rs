@@ -77,7 +77,6 @@ pub(crate) fn bytes(shape: PipeShape) -> Option<usize> {
 #[derive(Debug)]
 pub(crate) struct PipeEnd {
     ground: Ground,
-    shape: PipeShape,
     end: u8,
     /// Of both ends, by their number; end 1 of a one-way pipe has none.
     inboxes: [Option<Inbox>; 2],
@@ -114,7 +113,7 @@ impl PipeEnd {
             Inbox::open(&ground, INBOXES, shape),
             if shape.duplex { Inbox::open(&ground, second, shape) } else { None },
         ];
-        Self { ground, shape, end: end & 1, inboxes }
+        Self { ground, end: end & 1, inboxes }
     }
 
     /// Its pages.
