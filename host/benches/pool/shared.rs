@@ -4,9 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use wasmpool::shared::{RecordOptions, Shareable};
+use wasmpool::shared::{RecordOptions, Shareable, SharedError};
 use wasmpool::{Pool, Task};
 
 use crate::figure::{Figure, Unit};
@@ -33,8 +31,7 @@ pub(crate) fn additions(world: &World) -> anyhow::Result<Vec<Figure>> {
     let counter = pool.value("counter", 0i64)?;
     let task = granted::<u64, u64>(world, &pool, "bench_fetch_add", &counter)?;
     let mut ours = || {
-        counter.set(0)?;
-        let seconds = on_all(&task, each as u64)?;
+        let seconds = on_all(&task, each as u64, || counter.set(0))?;
         ensure!(counter.get()? == (WORKERS * each) as i64, "the counter says {}", counter.get()?);
         Ok((WORKERS * each) as f64 / seconds)
     };
@@ -54,8 +51,7 @@ pub(crate) fn locked_additions(world: &World) -> anyhow::Result<Vec<Figure>> {
     let counter = pool.value("counter", 0i64)?;
     let task = granted::<u64, u64>(world, &pool, "bench_locked_update", &counter)?;
     let mut ours = || {
-        counter.set(0)?;
-        let seconds = on_all(&task, each as u64)?;
+        let seconds = on_all(&task, each as u64, || counter.set(0))?;
         ensure!(counter.get()? == (WORKERS * each) as i64, "the counter says {}", counter.get()?);
         Ok((WORKERS * each) as f64 / seconds)
     };
@@ -76,8 +72,7 @@ pub(crate) fn mapped_additions(world: &World) -> anyhow::Result<Vec<Figure>> {
     let numbers = pool.array::<i64>("numbers", LENGTH)?;
     let task = granted::<u64, u64>(world, &pool, "bench_mapped_add", &numbers)?;
     let mut ours = || {
-        numbers.fill(.., 0)?;
-        let seconds = on_all(&task, each as u64)?;
+        let seconds = on_all(&task, each as u64, || numbers.fill(.., 0))?;
         let sum: i64 = numbers.to_vec()?.iter().sum();
         ensure!(sum == (WORKERS * each) as i64, "the elements' sum is {sum}");
         Ok((WORKERS * each) as f64 / seconds)
@@ -128,8 +123,7 @@ pub(crate) fn appends(world: &World) -> anyhow::Result<Vec<Figure>> {
     let log = pool.list_with::<u64>("log", options)?;
     let task = granted::<u64, u64>(world, &pool, "bench_append", &log)?;
     let mut ours = || {
-        log.clear()?;
-        let seconds = on_all(&task, each as u64)?;
+        let seconds = on_all(&task, each as u64, || log.clear())?;
         ensure!(log.len()? == WORKERS * each, "the list has {} records", log.len()?);
         Ok(seconds / (WORKERS * each) as f64)
     };
@@ -148,7 +142,7 @@ pub(crate) fn lookups(world: &World) -> anyhow::Result<Vec<Figure>> {
     let pool = world::pool(&world.cache())?;
     let seen = pool.dict::<u64, u64>("seen")?;
     let task = granted::<u64, u64>(world, &pool, "bench_dict_get", &seen)?;
-    let mut ours = || Ok(on_all(&task, each as u64)? / each as f64);
+    let mut ours = || Ok(on_all(&task, each as u64, || Ok(()))? / each as f64);
     let [ours] = turns::medians(world.rounds(), [&mut ours])?;
     let figure = Figure::new("shared-dict-get", "dict get, per worker", Unit::Seconds, ours);
     Ok(vec![per_operation(world, figure, "python Manager().dict", "dict", 10_000)?.promised(0.5e-6)])
@@ -160,10 +154,11 @@ pub(crate) fn lookups(world: &World) -> anyhow::Result<Vec<Figure>> {
 ///
 /// As [`additions`].
 pub(crate) fn bulk_reads(world: &World) -> anyhow::Result<Vec<Figure>> {
-    let ours = sums(world, "bench_bulk_read")?;
+    let ours = sums::<()>(world, "bench_bulk_read", ())?;
     let figure = Figure::new("shared-bulk-read", "sum of an array, by slices", Unit::BytesPerSecond, ours);
+    let elements = world.some(ELEMENTS / 8);
     let python = python(world, "array", ELEMENTS / 8)?;
-    let python = python.map(|seconds| (ELEMENTS / 8 * size_of::<i64>()) as f64 / seconds);
+    let python = python.map(|seconds| (elements * size_of::<i64>()) as f64 / seconds);
     Ok(vec![figure.against("python Array slices", python).promised(4e9)])
 }
 
@@ -173,20 +168,20 @@ pub(crate) fn bulk_reads(world: &World) -> anyhow::Result<Vec<Figure>> {
 ///
 /// As [`additions`].
 pub(crate) fn mapped_sums(world: &World) -> anyhow::Result<Vec<Figure>> {
-    let ours = sums(world, "bench_mapped_sum")?;
+    let ours = sums::<u64>(world, "bench_mapped_sum", 1)?;
     let figure = Figure::new("shared-mapped-sum", "sum of an array, in a view", Unit::BytesPerSecond, ours);
     Ok(vec![figure.promised(12e9)])
 }
 
-fn sums(world: &World, task: &str) -> anyhow::Result<f64> {
+fn sums<A: serde::Serialize + Copy>(world: &World, task: &str, argument: A) -> anyhow::Result<f64> {
     let pool = world::pool(&world.cache())?;
     let elements: Vec<i64> = (0..ELEMENTS as i64).collect();
     let numbers = pool.array_of("numbers", &elements)?;
-    let task = granted::<(), i64>(world, &pool, task, &numbers)?;
+    let task = granted::<A, i64>(world, &pool, task, &numbers)?;
     let expected: i64 = elements.iter().sum();
     let mut ours = || {
         let started = Instant::now();
-        let sum = task.apply(())?;
+        let sum = task.apply(argument)?;
         let seconds = started.elapsed().as_secs_f64();
         ensure!(sum == expected, "the sum is {sum} and should be {expected}");
         Ok((ELEMENTS * size_of::<i64>()) as f64 / seconds)
@@ -203,20 +198,19 @@ fn granted<A, R>(
     Ok(pool.load(&world.module)?.grant(object).task(task)?)
 }
 
-/// Seconds in which every worker runs the task once, all at the same time.
-fn on_all<R: DeserializeOwned + PartialEq<u64> + Send + 'static>(
-    task: &Task<u64, R>,
+/// Seconds in which every worker runs the task once, all at the same time, after the object was put back to the start.
+fn on_all(
+    task: &Task<u64, u64>,
     argument: u64,
-) -> anyhow::Result<f64>
-where
-    u64: Serialize,
-{
-    // The workers are there and awake.
+    reset: impl FnOnce() -> Result<(), SharedError>,
+) -> anyhow::Result<f64> {
+    // So that the workers are there, and awake.
     task.map([1; WORKERS])?;
+    reset()?;
     let started = Instant::now();
     let done = task.map([argument; WORKERS])?;
     let seconds = started.elapsed().as_secs_f64();
-    ensure!(done.len() == WORKERS);
+    ensure!(done.len() == WORKERS, "{} calls came back", done.len());
     Ok(seconds)
 }
 

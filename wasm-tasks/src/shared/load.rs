@@ -84,12 +84,16 @@ pub fn bench_mapped_add(count: u64) -> Result<u64, SharedError> {
     Ok(count)
 }
 
-/// Sums the array "numbers" of i64 in a lease.
+/// Sums the array "numbers" of i64 in a lease, so many times; returns the last sum.
 #[task]
-pub fn bench_mapped_sum() -> Result<i64, SharedError> {
+pub fn bench_mapped_sum(rounds: u64) -> Result<i64, SharedError> {
     let numbers = Array::<i64>::open("numbers")?;
     let lease = numbers.read_lease(..)?;
-    Ok(lease.iter().fold(0, |sum, number| sum.wrapping_add(*number)))
+    let mut sum = 0i64;
+    for _ in 0..rounds {
+        sum = std::hint::black_box(&*lease).iter().fold(0, |sum, number| sum.wrapping_add(*number));
+    }
+    Ok(sum)
 }
 
 /// Sums the array "numbers" of i64 by copies of 64 KiB.

@@ -77,6 +77,7 @@ impl Ground {
     }
 
     /// Whether the object may be changed.
+    #[inline]
     pub(crate) fn is_writable(&self) -> bool {
         self.rights == Rights::ReadWrite
     }
@@ -86,6 +87,7 @@ impl Ground {
     /// # Errors
     ///
     /// [`Refusal::ReadOnly`], [`Refusal::Poisoned`].
+    #[inline]
     pub(crate) fn check_writable(&self) -> Outcome<()> {
         if !self.is_writable() {
             return Err(Refusal::ReadOnly);
@@ -98,6 +100,7 @@ impl Ground {
     /// # Errors
     ///
     /// [`Refusal::Poisoned`].
+    #[inline]
     pub(crate) fn check(&self) -> Outcome<()> {
         // Relaxed: a mark that never goes away again; nothing is read on the strength of its absence.
         match self.word32(header::POISONED).load(Ordering::Relaxed) {
@@ -162,11 +165,13 @@ impl Ground {
     }
 
     /// A 32-bit word of it.
+    #[inline]
     pub(crate) fn word32(&self, offset: usize) -> &AtomicU32 {
         self.region.word32(offset)
     }
 
     /// A 64-bit word of it.
+    #[inline]
     pub(crate) fn word64(&self, offset: usize) -> &AtomicU64 {
         self.region.word64(offset)
     }
