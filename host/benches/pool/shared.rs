@@ -202,8 +202,9 @@ fn granted<A, R>(
 fn on_all(
     task: &Task<u64, u64>,
     argument: u64,
-    reset: impl FnOnce() -> Result<(), SharedError>,
+    reset: impl Fn() -> Result<(), SharedError>,
 ) -> anyhow::Result<f64> {
+    reset()?;
     // So that the workers are there, and awake.
     task.map([1; WORKERS])?;
     reset()?;
