@@ -106,6 +106,7 @@ impl Queue {
     pub(crate) fn open(ground: Ground, shape: QueueShape) -> Self {
         let layout = Layout::new(shape).expect("a queue that was made has a size");
         assert!(layout.end <= ground.region().len(), "a queue lies on all of its pages");
+        let ground = ground.with_third_bell(BELL_DONE);
         let ring = |offset, entries| Ring::open(ground.clone(), offset, entries);
         Self {
             items: ring(ITEMS, entries_max(shape)),
@@ -234,7 +235,7 @@ impl Queue {
         self.ground.word32(CLOSED).store(1, Release);
         crash_point!("queue: closed, nobody told");
         drop(entered);
-        self.ring_all();
+        self.ground.ring_all();
         Ok(())
     }
 
@@ -311,7 +312,7 @@ impl Queue {
             // Relaxed: as in `try_put`. A repair may have found room that the dead had left allocated.
             self.ground.word32(WANTS_ROOM).store(0, Relaxed);
             crash_point!("queue: orphans adopted, nobody told");
-            self.ring_all();
+            self.ground.ring_all();
         }
         Ok(entered)
     }
@@ -356,11 +357,6 @@ impl Queue {
 
     fn check(&self, place: u64) -> Outcome<Place> {
         self.heap.check(place).map_err(|_| self.ground.poison())
-    }
-
-    fn ring_all(&self) {
-        self.ground.ring_all();
-        self.done_bell().bell.ring_always();
     }
 
     fn hand(&self, party: Party) -> Hand<'_> {

@@ -81,7 +81,7 @@ impl Queue {
             self.ground.word32(BURIED).fetch_add(1, Release);
         }
         self.mutex().abandon(party);
-        self.ring_all();
+        self.ground.ring_all();
     }
 
     /// Puts in order what the last holder of the mutex left when it died; see the module.
