@@ -3,6 +3,7 @@
 use wasmpool_abi::shared::{CellOp, Kind, Op, RecordOp, SliceOp};
 
 use super::*;
+use crate::shm::object::patience::{Patience, Unnoticed};
 
 #[test]
 fn an_object_is_opened_by_its_name_as_what_it_is() {
@@ -216,7 +217,7 @@ fn messages_go_through_a_pipe_until_its_other_end_is_gone() {
     guest.poke(BYTES as u32, b"ping");
     assert_eq!(guest.call(IMPORT_PUT, &[p, BYTES, 4, -1]), 0);
     let mut message = Vec::new();
-    let now = crate::shm::object::patience::Patience::NONE;
+    let now = Patience::NONE;
     theirs.receive(other(), &now, &mut message).unwrap();
     assert_eq!(message, b"ping");
     theirs.send(other(), b"pong", &now).unwrap();
@@ -395,6 +396,34 @@ fn locks_events_and_the_like_do_what_python_does() {
 }
 
 #[test]
+fn who_waits_at_a_condition_is_told_of_a_holder_who_died_meanwhile() {
+    let worker = relaying(&[("c", Spec::Condition, Rights::ReadWrite)]);
+    let Object::Condition(condition) = &worker.objects[0] else { panic!("a condition") };
+    let mut guest = worker.guest();
+    let c = guest.open("c");
+    for (is_buried, expected) in [(false, 0), (true, 1), (false, 0)] {
+        assert_eq!(guest.call(IMPORT_OP, &[c, Op::Acquire as i64, 0, -1, OUT]), 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while worker.post.blocked_on() != Some(0) {
+                    std::thread::yield_now();
+                }
+                condition.lock().acquire(other(), &Patience::new(None, &Unnoticed)).unwrap();
+                condition.notify(other(), 1).unwrap();
+                if is_buried {
+                    condition.bury(other());
+                } else {
+                    condition.lock().release(other()).unwrap();
+                }
+            });
+            assert_eq!(guest.call(IMPORT_OP, &[c, Op::Wait as i64, 0, -1, OUT]), 0);
+        });
+        assert_eq!(guest.peek_u64(OUT as u32), expected);
+        assert_eq!(guest.call(IMPORT_OP, &[c, Op::Release as i64, 0, 0, OUT]), 0);
+    }
+}
+
+#[test]
 fn several_objects_are_waited_for_at_once() {
     let worker = relaying(&[
         ("event", Spec::Event, Rights::ReadWrite),
@@ -404,7 +433,7 @@ fn several_objects_are_waited_for_at_once() {
     ]);
     let Object::Event(event) = &worker.objects[0] else { panic!("an event") };
     let Object::Lock(lock) = &worker.objects[2] else { panic!("a lock") };
-    let patience = crate::shm::object::patience::Patience::NONE;
+    let patience = Patience::NONE;
     lock.acquire(other(), &patience).unwrap();
     let mut guest = worker.guest();
     let handles = ["event", "jobs", "lock", "barrier"].map(|name| guest.open(name) as i32);
