@@ -258,7 +258,9 @@ codes! {
         /// Semaphores: the permits that are left; Lock, RLock: 1 while somebody holds it, else 0;
         /// Event: 1 if set, else 0; Barrier: how many wait (`n_waiting`).
         State = 6,
-        /// Condition: waits to be notified, the lock being held; Event: waits until set;
+        /// Condition: gives the lock up, waits to be notified, and takes the lock again, in any case. Answers 1 if the
+        /// last holder died or ended while holding it (also when the limit has passed: that has to be told), else 0;
+        /// Event: waits until set;
         /// Barrier: waits for all parties and answers the index of this one (0 to parties - 1);
         /// Queue, JoinableQueue: waits until there is an item; Pipe: until there is a message or the end (`poll`);
         /// Lock, semaphores (in `shared_wait` only): until it could be acquired.

@@ -30,7 +30,8 @@ use crate::shm::object::patience::Patience;
 use crate::shm::object::pipe::PipeEnd;
 use crate::shm::object::queue::Queue;
 use crate::shm::object::spec::Spec;
-use crate::shm::object::{Object, Outcome, text};
+use crate::shm::object::text::{self, About};
+use crate::shm::object::{Object, Outcome};
 
 /// Bytes of an array that are copied at a time.
 const BYTES_AT_ONCE: usize = 1 << 16;
@@ -73,7 +74,7 @@ impl<W: Write> Page<'_, W> {
     }
 
     fn note_refusal(&mut self, refusal: Refusal) {
-        self.note(text::explain(&self.entry.name, &self.entry.spec, refusal));
+        self.note(text::explain(&self.entry.name, &self.entry.spec, refusal, &About::Nothing));
     }
 
     fn shown(&mut self, state: Outcome<impl Display>) -> io::Result<()> {

@@ -7,8 +7,9 @@ use wasmpool_abi::shared::Refusal;
 use super::error::{SharedError, SharedErrorKind};
 use super::handle::{for_ever, within};
 use super::{Shareable, parties};
+use crate::shm::object::Object;
 use crate::shm::object::several::{OBJECTS_MAX, wait_for_any};
-use crate::shm::object::{Object, text};
+use crate::shm::object::text::{self, About};
 
 /// Waits until one of several objects is ready (Python's `connection.wait`).
 ///
@@ -66,7 +67,7 @@ fn refused(objects: &[&dyn Shareable], refusal: Refusal) -> SharedError {
         _ => None,
     };
     let text = match entry.or_else(|| entries.clone().next()) {
-        Some(entry) => text::explain(&entry.name, &entry.spec, refusal),
+        Some(entry) => text::explain(&entry.name, &entry.spec, refusal, &About::Nothing),
         None => format!("{refusal:?}"),
     };
     SharedError::new(refusal.into(), text)

@@ -8,13 +8,14 @@ use wasmpool_abi::shared::{RecordOp, Refusal, split_first};
 use wasmtime::Caller;
 
 use super::belongings::Belonging;
-use super::trouble::{About, Trouble};
+use super::trouble::Trouble;
 use super::waiting::{Sleeper, patience};
 use super::{Shared, Stopped, check_room, deliver, fetch, finish, finish_with, place, tell};
 use crate::sandbox::guest::Guest;
 use crate::shm::object::dict::Dict;
 use crate::shm::object::list::List;
 use crate::shm::object::spec::Spec;
+use crate::shm::object::text::About;
 use crate::shm::object::{Object, Party};
 
 /// Bytes of a version, before the record that it belongs to.

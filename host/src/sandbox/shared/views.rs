@@ -41,13 +41,14 @@ use wasmpool_abi::shared::{Refusal, ViewMode};
 use wasmtime::{Caller, Memory};
 
 use super::belongings::{Belonging, Belongings};
-use super::trouble::{About, Trouble};
+use super::trouble::Trouble;
 use super::windows::{Room, WINDOW_BYTES_MAX, Windows};
 use crate::sandbox::engine::WASM_PAGE_BYTES;
 use crate::sandbox::guest::Guest;
 use crate::shm::object::Object;
 use crate::shm::object::cells::{Cells, Lease};
 use crate::shm::object::ground::PAGE_BYTES;
+use crate::shm::object::text::About;
 use crate::shm::region::Region;
 
 /// Largest view whose pages are entered into the page table at once. One by one they cost ten times as much, and more

@@ -63,12 +63,19 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 pub(crate) struct Ground {
     region: Arc<Region>,
     rights: Rights,
+    /// A bell of the object's own, beside those that all objects have.
+    third_bell: Option<usize>,
 }
 
 impl Ground {
     /// Pages mapped with these rights.
     pub(crate) fn new(region: Arc<Region>, rights: Rights) -> Self {
-        Self { region, rights }
+        Self { region, rights, third_bell: None }
+    }
+
+    /// The same pages with a bell of the object's own at `offset`, which rings whenever all bells do.
+    pub(crate) fn with_third_bell(self, offset: usize) -> Self {
+        Self { third_bell: Some(offset), ..self }
     }
 
     /// The mapped pages.
@@ -188,8 +195,9 @@ impl Ground {
     /// Wakes everyone who sleeps on the object or is about to, on its mutex and its lock too, whatever
     /// the flags say.
     pub(crate) fn ring_all(&self) {
-        self.bell(header::BELL_A).bell.ring_always();
-        self.bell(header::BELL_B).bell.ring_always();
+        for offset in [header::BELL_A, header::BELL_B].into_iter().chain(self.third_bell) {
+            self.bell(offset).bell.ring_always();
+        }
         futex::wake_all(self.word32(header::MUTEX));
         // In an object without a lock nobody sleeps there.
         futex::wake_all(self.word32(header::LOCK));

@@ -146,6 +146,16 @@ fn each_party_of_a_meeting_has_a_number_of_its_own() {
 }
 
 #[test]
+fn a_queue_can_have_no_room_for_an_item_without_being_full() {
+    let queue = Queue::<Vec<u8>>::new(handle(Spec::Queue(QueueOptions::new(2).bytes(256).shape(false))));
+    assert_eq!(queue.try_put(&vec![7; 200]), Ok(true));
+    assert_eq!(queue.try_put(&vec![7; 200]), Ok(false));
+    assert_eq!(queue.is_full(), Ok(false));
+    assert_eq!(queue.try_put(&vec![7]), Ok(true));
+    assert_eq!(queue.is_full(), Ok(true));
+}
+
+#[test]
 fn every_item_is_taken_once_and_in_the_order_of_its_producer() {
     let queue = Queue::<(u32, u32)>::new(handle(queue_spec(8, false)));
     let taken: Vec<Vec<(u32, u32)>> = thread::scope(|threads| {

@@ -125,7 +125,7 @@ fn views_keep_others_out_as_their_modes_say() {
     let read = guest.map("a", READ_ONLY, 0, 10);
     assert!(guest.map("a", READ_ONLY, 5, 15) > 0);
     assert_eq!(guest.map("a", EXCLUSIVE, 9, 20), no(Refusal::Leased));
-    assert!(guest.text().starts_with("array \"a\" cannot give out elements 9..20"), "{}", guest.text());
+    assert!(guest.text().starts_with("array `a` cannot give out elements 9..20"), "{}", guest.text());
     assert_eq!(guest.map("a", SHARED, 0, 1), no(Refusal::Leased));
     assert!(guest.map("a", EXCLUSIVE, 15, 20) > 0);
     guest.call(IMPORT_UNMAP, &[read]);

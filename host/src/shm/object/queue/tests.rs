@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use super::super::ground::Rights;
 use super::super::patience::Unnoticed;
+use super::super::{CallEnd, PARTIES_MAX};
+use super::layout::DONE;
 use super::*;
 use crate::shm::region::{Region, Writer};
 

@@ -71,3 +71,14 @@ fn an_impossible_state_poisons() {
     assert_eq!(queue.wait(&long()), Err(Refusal::Poisoned));
     assert_eq!(queue.close(a), Err(Refusal::Poisoned));
 }
+
+#[test]
+fn poison_wakes_all_who_sleep_also_those_who_join() {
+    let queue = queue(JOINABLE);
+    let epochs =
+        || [header::BELL_A, header::BELL_B, BELL_DONE].map(|bell| queue.ground.word32(bell).load(Relaxed));
+    let before = epochs();
+    queue.ground.poison();
+    assert!(before.iter().zip(epochs()).all(|(before, now)| *before != now), "a bell is silent");
+    assert_eq!(queue.join(&long()), Err(Refusal::Poisoned));
+}
