@@ -19,6 +19,18 @@ pub fn add_to(counter: &Value<i32>, number: i32) -> Result<i32, SharedError> {
     counter.fetch_add(number)
 }
 
+/// Adds a number to every value whose handle is in the queue "handles", until that is closed; returns how many.
+#[task]
+pub fn add_to_each(number: i32) -> Result<i32, SharedError> {
+    let handles = Queue::<Value<i32>>::open("handles")?;
+    let mut count = 0;
+    for counter in &handles {
+        counter?.fetch_add(number)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Puts the numbers from `first` on into the queue "jobs".
 #[task]
 pub fn put_numbers(first: i64, count: i64) -> Result<(), SharedError> {
