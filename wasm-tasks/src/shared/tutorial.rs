@@ -82,10 +82,10 @@ pub fn append_to_log(text: &str) -> Result<usize, SharedError> {
     List::<String>::open("log")?.push(text)
 }
 
-/// Sends numbers through the pipe's end "left", and waits for each to come back one higher; returns the last.
+/// Sends numbers through the pipe's end "pipe.0", and waits for each to come back one higher; returns the last.
 #[task]
 pub fn ping(count: i64) -> Result<i64, SharedError> {
-    let pipe = PipeEnd::<i64>::open("left")?;
+    let pipe = PipeEnd::<i64>::open("pipe.0")?;
     let mut number = 0;
     for _ in 0..count {
         pipe.send(&number)?;
@@ -95,10 +95,10 @@ pub fn ping(count: i64) -> Result<i64, SharedError> {
     Ok(number)
 }
 
-/// Sends everything that comes out of the pipe's end "right" back, one higher, until it ends; returns how many.
+/// Sends everything that comes out of the pipe's end "pipe.1" back, one higher, until it ends; returns how many.
 #[task]
 pub fn pong() -> Result<u64, SharedError> {
-    let pipe = PipeEnd::<i64>::open("right")?;
+    let pipe = PipeEnd::<i64>::open("pipe.1")?;
     for count in 0.. {
         match pipe.recv() {
             Ok(number) => pipe.send(&(number + 1))?,
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_comes_back_until_the_pipe_ends() {
-        let pool = TestPool::new().pipe("left", "right");
+        let pool = TestPool::new().pipe("pipe.0", "pipe.1");
         let ends =
             in_threads(&pool, 2, |number| if number == 0 { ping(10) } else { pong().map(|n| n as i64) });
         assert_eq!(ends, [Ok(10), Ok(10)]);
