@@ -238,6 +238,22 @@ fn an_event_releases_everyone_who_waits() {
 }
 
 #[test]
+fn idle_workers_of_another_module_come_when_a_call_sleeps() {
+    let fixture = tasks(2);
+    // From now on both workers serve the module without grants.
+    fixture.module.task::<i64, i64>("cube").expect("a task").map(0..10_000).expect("results");
+    for round in 0..5 {
+        let start = fixture.pool.event(&format!("start-{round}")).expect("an event");
+        let steps = script(&fixture.module.clone().grant(&start));
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| run(&steps, &[json!(["event", start.name(), "wait"])]));
+            assert_eq!(run(&steps, &[json!(["event", start.name(), "set"])]), [json!(null)]);
+            assert_eq!(sleeper.join().expect("no panic"), [json!(null)]);
+        });
+    }
+}
+
+#[test]
 fn a_barrier_of_more_calls_than_workers_is_passed_round_after_round() {
     const PARTIES: usize = 6;
     let fixture = tasks(2);
