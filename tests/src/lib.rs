@@ -8,6 +8,7 @@ mod build;
 pub mod cli;
 pub mod processes;
 pub mod random;
+pub mod script;
 pub mod watchdog;
 
 use std::path::PathBuf;

@@ -302,8 +302,7 @@ impl Feeder {
             Some(index) => modules.swap_remove(index),
             None => modules.pop()?,
         };
-        // Relaxed: a count that schedules, nothing more.
-        module.workers.fetch_add(1, Ordering::Relaxed);
+        module.join();
         Some(module)
     }
 
@@ -409,8 +408,8 @@ impl Feeder {
         }
         self.vacate(&mut state);
         drop(state);
-        // Counted at once, so that not every idle worker follows. Relaxed: a count that schedules, nothing more.
-        target.workers.fetch_add(1, Ordering::Relaxed);
+        // Counted at once, so that not every idle worker follows.
+        target.join();
         self.next = Some(target);
     }
 
@@ -550,12 +549,13 @@ impl Outlook {
 }
 
 fn demand(module: &ModuleState) -> Demand {
-    // Relaxed: a count that schedules, nothing more.
-    Demand {
-        backlog: module.backlog(),
-        workers: module.workers.load(Ordering::Relaxed),
-        last_seated: module.last_seated(),
+    let last_seated = module.last_seated();
+    if module.is_short_handed() {
+        // What waits may have been given to workers that sleep, and nobody can count on those.
+        return Demand { backlog: module.backlog().max(1), workers: 0, last_seated };
     }
+    // Relaxed: a count that schedules, nothing more.
+    Demand { backlog: module.backlog(), workers: module.workers.load(Ordering::Relaxed), last_seated }
 }
 
 fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crossbeam_deque::Injector;
@@ -49,6 +49,8 @@ pub(crate) struct ModuleState {
     jobs: Mutex<Vec<Arc<Job>>>,
     /// Workers that serve it, or are being started to.
     pub(crate) workers: AtomicUsize,
+    /// Whether those that serve it sleep while calls wait, so that one more has to come.
+    is_short_handed: AtomicBool,
     /// When a worker was last seated for it, in seatings of the pool; the module that has waited longest goes first.
     last_seated: AtomicU64,
     crashes: AtomicU32,
@@ -137,6 +139,7 @@ impl ModuleState {
             queue: Injector::new(),
             jobs: Mutex::new(Vec::new()),
             workers: AtomicUsize::new(0),
+            is_short_handed: AtomicBool::new(false),
             last_seated: AtomicU64::new(0),
             crashes: AtomicU32::new(0),
             successes: AtomicU64::new(0),
@@ -185,6 +188,25 @@ impl ModuleState {
         let queued = self.queue.len() as u64;
         let of_jobs = self.jobs().iter().map(|job| job.backlog()).fold(0, u64::saturating_add);
         queued.saturating_add(of_jobs)
+    }
+
+    /// Asks for one more worker, whatever the number of those that sleep.
+    pub(crate) fn call_for_worker(&self) {
+        // Relaxed: as in `join`.
+        self.is_short_handed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one more worker was asked for, and none has come since.
+    pub(crate) fn is_short_handed(&self) -> bool {
+        // Relaxed: as in `join`.
+        self.is_short_handed.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more worker that serves it, or soon will.
+    pub(crate) fn join(&self) {
+        // Relaxed: both only schedule, nothing more.
+        self.workers.fetch_add(1, Ordering::Relaxed);
+        self.is_short_handed.store(false, Ordering::Relaxed);
     }
 
     /// Whether it is not run any more.

@@ -5,6 +5,9 @@
 //! opened; beyond [`SEATS_MAX`] the sleeping calls end with an error instead. A seat that was opened so is closed
 //! again when its worker has had nothing to do for a while.
 //!
+//! Workers of other modules are no help as they are: one that is idle, or too many that are busy, are asked to change.
+//! Sleepers do not count then, or a module with one sleeping worker and one waiting call would seem to be served.
+//!
 //! Opening too many costs memory, opening too few hangs a job. The look is repeated every few milliseconds by each
 //! feeder whose worker sleeps, so that it need not be exact at any instant. No more workers than the pool's number
 //! are ever awake because of it: one is opened only when fewer than that are.
@@ -44,6 +47,8 @@ struct Staff {
     awake: usize,
     /// Those of them that serve the module, or may soon.
     for_module: usize,
+    /// Those of them that have nothing to do for another module.
+    idle_elsewhere: usize,
     /// Calls of the module that a sleeping worker has been given and has not begun.
     is_waiting: bool,
 }
@@ -52,7 +57,12 @@ struct Staff {
 pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief {
     let staff = count(shared, module);
     let is_waiting = staff.is_waiting || module.backlog() > 0 || !shared.chunks.are_empty();
-    if !is_waiting || staff.for_module > 0 || staff.awake >= shared.workers {
+    if !is_waiting || staff.for_module > 0 {
+        return Relief::None;
+    }
+    module.call_for_worker();
+    if staff.idle_elsewhere > 0 || staff.awake >= shared.workers {
+        shared.lobby.bell().ring();
         return Relief::None;
     }
     if open(shared) { Relief::Opened } else { Relief::Exhausted }
@@ -73,7 +83,10 @@ fn count(shared: &Shared, module: &Arc<ModuleState>) -> Staff {
             }
             Tenure::Serving(service) => {
                 staff.awake += 1;
-                staff.for_module += usize::from(Arc::ptr_eq(&service.module, module) || service.is_idle());
+                match Arc::ptr_eq(&service.module, module) {
+                    true => staff.for_module += 1,
+                    false => staff.idle_elsewhere += usize::from(service.is_idle()),
+                }
             }
             Tenure::Vacant | Tenure::Blank(_) => {
                 staff.awake += 1;

@@ -1,10 +1,13 @@
 //! Calls that end badly, or rudely, while others wait for what they hold.
 
-use std::mem;
+use std::hint::black_box;
+use std::{mem, process};
 
+use serde_json::Value as Json;
 use wasmpool_guest::shared::{Barrier, Lock, Queue, Semaphore, SharedError};
 use wasmpool_guest::task;
 
+use super::script::{Answer, shared_ops};
 use crate::faults::traps;
 
 /// Traps while it holds the lock "lock".
@@ -28,7 +31,7 @@ pub fn hold_lock_and_spin() -> Result<(), SharedError> {
     let lock = Lock::open("lock")?;
     let _guard = lock.lock()?;
     loop {
-        std::hint::black_box(());
+        black_box(());
     }
 }
 
@@ -72,4 +75,24 @@ pub fn open_barrier_and_trap() -> Result<(), SharedError> {
     let _barrier = Barrier::open("barrier")?;
     traps();
     Ok(())
+}
+
+/// Does the steps of a script, as [`shared_ops`] does, tells so at the queue "stage", and then ends like this:
+/// `"trap"`, `"panic"`, `"fail"`, `"exit"`, `"spin"` (never), or anything else for a return.
+#[task]
+pub fn shared_ops_then(script: Vec<Vec<Json>>, ending: String) -> Result<Vec<Answer>, String> {
+    let answers = shared_ops(script);
+    let stage = Queue::<String>::open("stage").map_err(|error| error.to_string())?;
+    stage.put(&ending).map_err(|error| error.to_string())?;
+    match ending.as_str() {
+        "trap" => traps(),
+        "panic" => panic!("a call ends badly"),
+        "fail" => return Err("a call fails".to_owned()),
+        "exit" => process::exit(3),
+        "spin" => loop {
+            black_box(());
+        },
+        _ => {}
+    }
+    Ok(answers)
 }

@@ -19,6 +19,18 @@ pub fn add_to(counter: &Value<i32>, number: i32) -> Result<i32, SharedError> {
     counter.fetch_add(number)
 }
 
+/// Adds a number to every value whose handle is in the queue "handles", until that is closed; returns how many.
+#[task]
+pub fn add_to_each(number: i32) -> Result<i32, SharedError> {
+    let handles = Queue::<Value<i32>>::open("handles")?;
+    let mut count = 0;
+    for counter in &handles {
+        counter?.fetch_add(number)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 /// Puts the numbers from `first` on into the queue "jobs".
 #[task]
 pub fn put_numbers(first: i64, count: i64) -> Result<(), SharedError> {
@@ -70,17 +82,17 @@ pub fn append_to_log(text: &str) -> Result<usize, SharedError> {
     List::<String>::open("log")?.push(text)
 }
 
-/// Plays ping-pong over the pipe "table", from its end 0 or 1: `--pipe table`; returns how many strokes it saw.
+/// Plays ping-pong over the pipe "pipe", from its end 0 or 1: `--pipe pipe`; returns how many strokes it saw.
 #[task]
 pub fn play(end: u8) -> Result<u64, SharedError> {
     const STROKES: i64 = 1000;
     if end == 0 { ping(STROKES).map(i64::unsigned_abs) } else { pong() }
 }
 
-/// Sends numbers through the pipe's end "table.0", and waits for each to come back one higher; returns the last.
+/// Sends numbers through the pipe's end "pipe.0", and waits for each to come back one higher; returns the last.
 #[task]
 pub fn ping(count: i64) -> Result<i64, SharedError> {
-    let pipe = PipeEnd::<i64>::open("table.0")?;
+    let pipe = PipeEnd::<i64>::open("pipe.0")?;
     let mut number = 0;
     for _ in 0..count {
         pipe.send(&number)?;
@@ -90,10 +102,10 @@ pub fn ping(count: i64) -> Result<i64, SharedError> {
     Ok(number)
 }
 
-/// Sends everything that comes out of the pipe's end "table.1" back, one higher, until it ends; returns how many.
+/// Sends everything that comes out of the pipe's end "pipe.1" back, one higher, until it ends; returns how many.
 #[task]
 pub fn pong() -> Result<u64, SharedError> {
-    let pipe = PipeEnd::<i64>::open("table.1")?;
+    let pipe = PipeEnd::<i64>::open("pipe.1")?;
     for count in 0.. {
         match pipe.recv() {
             Ok(number) => pipe.send(&(number + 1))?,
@@ -249,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_comes_back_until_the_pipe_ends() {
-        let pool = TestPool::new().pipe("table.0", "table.1");
+        let pool = TestPool::new().pipe("pipe.0", "pipe.1");
         let ends = in_threads(&pool, 2, |number| play(if number == 0 { 0 } else { 1 }));
         assert_eq!(ends, [Ok(1000), Ok(1000)]);
     }
