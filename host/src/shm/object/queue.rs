@@ -2,18 +2,23 @@
 //!
 //! ```text
 //!   0  header     see `ground`; bell A: items (who takes), bell B: room (who puts)
+//!   8  buried     u32   times that orphaned hands were announced
+//!  12  adopted    u32   `buried`, as it was when the orphans were last dealt with
+//!  16  closed     u32   1 once nothing can be put any more
+//!  20  wants_room u32   1 once somebody found no room and waits for it
+//!  24  returned   u64   items that ever returned to the front
+//!  32  ends       u64, u64   head and tail of the items
+//!  48  counts     u32, u64   the heap's
 //! 192  bell C     all items done (who joins)
-//! 256  buried     u32   times that orphaned hands were announced
-//! 260  adopted    u32   `buried`, as it was when the orphans were last dealt with
-//! 264  closed     u32   1 once nothing can be put any more
-//! 268  wants_room u32   1 once somebody found no room and waits for it
-//! 272  returned   u64   items that ever returned to the front
-//! 320  done       u64   items that `task_done` ever counted
-//! 384  hands      see `hand`
+//! 256  done       u64   items that `task_done` ever counted
+//! 320  hands      see `hand`
 //!      items      a ring of `items_max` + PARTIES_MAX entries
 //!      reported   a ring of twice as many, only if orphans are reported
 //!      heap       the bytes of all of them
 //! ```
+//!
+//! What every put and get reads and writes lies on the mutex's own line of the cache: whoever has taken the mutex has
+//! that line, and each further line on which both sides meet would be another journey from core to core.
 //!
 //! # What commits what
 //!
@@ -83,8 +88,8 @@ use super::{Outcome, Party};
 use hand::{Hand, Phase};
 pub(crate) use layout::bytes;
 use layout::{
-    BELL_DONE, CLOSED, HANDS, ITEMS, Layout, RETURNED, WANTS_ROOM, entries_max, reported_entries_max,
-    reported_max,
+    BELL_DONE, CLOSED, COUNTS, ENDS, HANDS, ITEMS, Layout, RETURNED, WANTS_ROOM, entries_max,
+    reported_entries_max, reported_max,
 };
 
 /// A queue, joinable or not; see the module.
@@ -109,9 +114,9 @@ impl Queue {
         let ground = ground.with_third_bell(BELL_DONE);
         let ring = |offset, entries| Ring::open(ground.clone(), offset, entries);
         Self {
-            items: ring(ITEMS, entries_max(shape)),
+            items: ring(ITEMS, entries_max(shape)).with_ends_at(ENDS),
             reported: layout.reported.map(|offset| ring(offset, reported_entries_max(shape))),
-            heap: Heap::open(ground.clone(), layout.heap, shape.bytes_max),
+            heap: Heap::open(ground.clone(), layout.heap, shape.bytes_max).with_counts_at(COUNTS),
             ground,
             shape,
         }

@@ -7,14 +7,17 @@ use super::super::ring::Ring;
 use super::super::spec::{ITEMS_MAX, Orphaned, QueueShape};
 use super::hand::HANDS_BYTES;
 
+pub(super) const BURIED: usize = 8;
+pub(super) const ADOPTED: usize = 12;
+pub(super) const CLOSED: usize = 16;
+pub(super) const WANTS_ROOM: usize = 20;
+pub(super) const RETURNED: usize = 24;
+pub(super) const ENDS: usize = 32;
+pub(super) const COUNTS: usize = 48;
+const _: () = assert!(COUNTS + 16 <= header::BELL_A);
 pub(super) const BELL_DONE: usize = header::BYTES;
-pub(super) const BURIED: usize = 256;
-pub(super) const ADOPTED: usize = 260;
-pub(super) const CLOSED: usize = 264;
-pub(super) const WANTS_ROOM: usize = 268;
-pub(super) const RETURNED: usize = 272;
-pub(super) const DONE: usize = 320;
-pub(super) const HANDS: usize = 384;
+pub(super) const DONE: usize = 256;
+pub(super) const HANDS: usize = 320;
 pub(super) const ITEMS: usize = HANDS + HANDS_BYTES;
 
 /// Bytes of a queue's region; nothing when no machine has so many.
