@@ -17,6 +17,8 @@
 //!   pattern, `f64` as its 64 bits, `bool` as 0 or 1.
 //! - Values in queues, pipes, lists and dictionaries are bytes to the host. The SDK writes them in MessagePack,
 //!   structures as maps with field names, and so does the host's library.
+//! - One of them has at most [`VALUE_BYTES_MAX`](crate::VALUE_BYTES_MAX) bytes, a record together with its key. No more
+//!   are taken or answered at once, either: a longer sequence is [`Refusal::TooLarge`].
 //!
 //! # Functions
 //!
@@ -358,7 +360,7 @@ codes! {
         TooMany = 8,
         /// No element at this index.
         OutOfRange = 9,
-        /// The item can never fit.
+        /// The item can never fit, or what was asked for is more than is answered at once.
         TooLarge = 10,
         /// The list or the dictionary has no room left.
         NoRoom = 11,

@@ -205,7 +205,7 @@ impl<W: Write> Page<'_, W> {
 
     fn dict(&mut self, dict: &Dict) -> io::Result<()> {
         let mut all = Vec::new();
-        if let Err(refusal) = dict.all(&mut all) {
+        if let Err(refusal) = dict.all(usize::MAX, &mut all) {
             self.note_refusal(refusal);
             return self.null();
         }

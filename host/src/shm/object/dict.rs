@@ -46,7 +46,7 @@ use wasmpool_abi::shared::Refusal;
 use super::crash::crash_point;
 use super::ground::{Entered, Ground};
 use super::list::Version;
-use super::records::{self, LENGTH, REMOVED, Records, Table, begin_element};
+use super::records::{self, LENGTH, REMOVED, Records, Table, begin_element, element_bytes};
 use super::spec::RecordsShape;
 use super::{Outcome, Party};
 use slots::{BORN, FREE, Found, KEY, Key, REMOVED_SLOT, Record};
@@ -267,21 +267,26 @@ impl Dict {
 
     /// Copies all keys and values in turn, in the order in which keys were added, as of one instant, to `into`'s end.
     ///
-    /// They are a sequence as [`wasmpool_abi::shared::split_first`] takes it apart. A key that was removed and added
-    /// again counts from then.
+    /// They are a sequence of at most `bytes_max` bytes, as [`wasmpool_abi::shared::split_first`] takes it apart. A key
+    /// that was removed and added again counts from then.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Poisoned`]; [`Refusal::TimedOut`] when others change the dictionary without a pause.
-    pub(crate) fn all(&self, into: &mut Vec<u8>) -> Outcome<()> {
+    /// [`Refusal::TooLarge`] when there is more; [`Refusal::Poisoned`]; [`Refusal::TimedOut`] when others change the
+    /// dictionary without a pause.
+    pub(crate) fn all(&self, bytes_max: usize, into: &mut Vec<u8>) -> Outcome<()> {
         let end = into.len();
         self.records.look(|| {
             into.truncate(end);
             let mut bytes_left = self.records.bytes_max();
-            let mut found = Vec::new();
+            let (mut found, mut bytes) = (Vec::new(), 0);
             for record in self.records_of(self.active()?) {
                 let record = record?;
                 bytes_left = bytes_left.checked_sub(record.place.bytes()).ok_or(Refusal::Poisoned)?;
+                bytes += element_bytes(record.key_bytes) + element_bytes(record.value_bytes());
+                if bytes > bytes_max {
+                    return Err(Refusal::TooLarge);
+                }
                 found.push((self.word(record, BORN), record));
             }
             self.checked(found.len() as u64)?;

@@ -42,7 +42,7 @@ use super::heap::{GRANULE_BYTES, Heap};
 use super::mutex::Mutex;
 use super::patience::Patience;
 use super::ring::Ring;
-use super::spec::PipeShape;
+use super::spec::{PipeShape, check_value};
 use super::{Outcome, PARTIES_MAX, Party};
 
 const ENDS: usize = header::BYTES;
@@ -155,6 +155,7 @@ impl PipeEnd {
     pub(crate) fn send(&self, party: Party, message: &[u8], patience: &Patience<'_>) -> Outcome<()> {
         self.ground.check_writable()?;
         let inbox = self.inbox(self.peer())?;
+        check_value(message.len())?;
         if !inbox.heap.fits(message.len()) {
             return Err(Refusal::TooLarge);
         }

@@ -83,7 +83,7 @@ use super::heap::{Heap, Place};
 use super::mutex::Mutex;
 use super::patience::Patience;
 use super::ring::Ring;
-use super::spec::{Orphaned, QueueShape};
+use super::spec::{Orphaned, QueueShape, check_value};
 use super::{Outcome, Party};
 use hand::{Hand, Phase};
 pub(crate) use layout::bytes;
@@ -139,7 +139,7 @@ impl Queue {
     /// [`Refusal::Full`] or [`Refusal::TimedOut`] when there was no room in time, [`Refusal::Closed`],
     /// [`Refusal::TooLarge`] when there can never be room.
     pub(crate) fn put(&self, party: Party, item: &[u8], patience: &Patience<'_>) -> Outcome<()> {
-        if !self.heap.fits(item.len()) {
+        if check_value(item.len()).is_err() || !self.heap.fits(item.len()) {
             self.ground.check_writable()?;
             return Err(Refusal::TooLarge);
         }

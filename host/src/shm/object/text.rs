@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use wasmpool_abi::VALUE_BYTES_MAX;
 use wasmpool_abi::shared::{Element, Kind, Refusal};
 
 use super::PARTIES_MAX;
@@ -132,6 +133,16 @@ pub(crate) fn not_granted<'a>(name: &str, granted: impl Iterator<Item = &'a str>
     text
 }
 
+/// Bytes of all that it holds at a time; of numbers nothing.
+fn bytes_max(spec: &Spec) -> u64 {
+    match spec {
+        Spec::Queue(shape) => shape.bytes_max,
+        Spec::Pipe { shape, .. } => shape.bytes_max,
+        Spec::List(shape) | Spec::Dict { shape, .. } => shape.bytes_max,
+        _ => 0,
+    }
+}
+
 /// How much fits, in brackets, where that is what matters.
 fn sizes(spec: &Spec) -> String {
     match spec {
@@ -231,6 +242,9 @@ fn too_large(it: &str, spec: &Spec, about: &About) -> String {
         About::Bytes(bytes) => format!("{bytes} bytes at once"),
         _ => "something so large".into(),
     };
+    if bytes_max(spec) >= VALUE_BYTES_MAX as u64 {
+        return format!("{it} can never take {what}: pass no more than {VALUE_BYTES_MAX} bytes at a time");
+    }
     format!("{it} can never hold {what}{}: make it larger, or the item smaller", sizes(spec))
 }
 
@@ -313,6 +327,7 @@ mod tests {
             Spec::List(shape),
             Spec::Dict { shape, seed: 0, is_namespace: false },
             Spec::Dict { shape, seed: 0, is_namespace: true },
+            Spec::List(RecordsShape { bytes_max: 1 << 31, ..shape }),
         ]
     }
 
@@ -383,6 +398,12 @@ mod tests {
                 About::Bytes(5000),
                 "queue `it` can never hold 5000 bytes at once (64 items, 4096 bytes): make it larger, or the item \
                  smaller",
+            ),
+            (
+                17,
+                Refusal::TooLarge,
+                About::Bytes(1 << 30),
+                "list `it` can never take 1073741824 bytes at once: pass no more than 67108864 bytes at a time",
             ),
             (
                 14,

@@ -10,6 +10,7 @@ use super::super::crash::crash_point;
 use super::super::heap::Place;
 use super::super::list::Version;
 use super::super::records::Table;
+use super::super::spec::check_value;
 use super::Dict;
 
 /// A slot that no search passes.
@@ -108,8 +109,9 @@ impl Dict {
 
     /// Writes a record that nobody refers to yet, in the place of `old` in the order of keys.
     pub(super) fn write(&self, key: Key<'_>, value: &[u8], old: Option<Record>) -> Outcome<Place> {
-        let bytes = KEY.saturating_add(key.bytes.len()).saturating_add(value.len());
-        let place = self.records.allocate(bytes)?;
+        let bytes = key.bytes.len().saturating_add(value.len());
+        check_value(bytes)?;
+        let place = self.records.allocate(KEY + bytes)?;
         let (offset, _) = self.records.find(place.0, KEY)?;
         let version = self.records.next_version();
         let born = old.map_or(version, |old| self.word(old, BORN));
