@@ -1,5 +1,7 @@
 //! Several workers and threads of the host at once on one shared object: nothing is lost, and nobody waits for ever.
 
+#![allow(clippy::print_stdout, reason = "figures, for those who ask for a test's output")]
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};

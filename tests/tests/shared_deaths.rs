@@ -1,5 +1,7 @@
 //! Calls and workers that end while others wait for what they hold: everybody goes on, and is told.
 
+#![allow(clippy::print_stdout, reason = "figures, for those who ask for a test's output")]
+
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -9,14 +11,17 @@ use wasmpool::{FailureKind, Module};
 use wasmpool_tests::processes::{self, Process, send};
 use wasmpool_tests::script::{Script, check, run, script, script_then, short};
 use wasmpool_tests::watchdog::wait_until;
-use wasmpool_tests::{Fixture, failure, rows, tasks};
+use wasmpool_tests::{Fixture, builder, failure, rows, tasks, text_in, ways_to_keep_instances};
 
 wasmpool::test_support!();
 
 /// Longest time from a death to what it sets free, on a busy machine; usually it is less than a millisecond.
 const RELEASE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Ways in which a call can end while it holds something; the pool has a word for each but the first two.
+/// Time limit of a call that is to run into it, longer than what comes before takes.
+const CALL_TIME_MAX: Duration = Duration::from_millis(400);
+
+/// Ways in which a call can end while it holds something.
 const ENDINGS: [(&str, Option<FailureKind>); 7] = [
     ("return", None),
     ("kill", Some(FailureKind::WorkerLost(wasmpool::Exit::Signal(9)))),
@@ -159,7 +164,7 @@ fn hands_on(ending: &str, kind: Option<FailureKind>, held: &Held) -> Duration {
     let stage = Stage::new(2);
     let module = (held.grant)(&stage, stage.module());
     let holding = match ending {
-        "time out" => script_then(&module).timeout(Duration::from_millis(400)),
+        "time out" => script_then(&module).timeout(CALL_TIME_MAX),
         _ => script_then(&module),
     };
     let taking = script(&module);
@@ -170,7 +175,7 @@ fn hands_on(ending: &str, kind: Option<FailureKind>, held: &Held) -> Duration {
         let holder = scope.spawn(|| holding.apply((steps, how.to_owned())));
         stage.hear("held");
         let taker = scope.spawn(|| {
-            let answers = run(&taking, &[say("waits"), held.take.clone(), held.take.clone()][..2]);
+            let answers = run(&taking, &[say("waits"), held.take.clone()]);
             (answers[1].clone(), Instant::now())
         });
         stage.hear("waits");
@@ -181,6 +186,9 @@ fn hands_on(ending: &str, kind: Option<FailureKind>, held: &Held) -> Duration {
             let pid = stage.spinning();
             begin = Instant::now();
             assert!(send(pid, Signal::KILL));
+        }
+        if ending == "time out" {
+            begin += CALL_TIME_MAX;
         }
         let ended = holder.join().expect("no panic");
         let (answer, at) = taker.join().expect("no panic");
@@ -522,5 +530,69 @@ fn the_pool_works_after_every_way_to_die() {
             &script(&module),
             &rows! { ["lock", "x", "lock"] => { "owner_died": true }; ["lock", "x", "release"] => null; },
         );
+    }
+}
+
+/// The mark that `canaries.wat` leaves.
+const CANARY: i64 = 0x5ca1_ab1e_0ddb_a115;
+
+/// Elements of the array in which it does: more than a megabyte.
+const MARKED: usize = 150_000;
+
+/// Pages of memory in which marks are looked for: all that views could have been in.
+const HUNTED_PAGES: i32 = 200;
+
+const CANARIES: &str = include_str!("../modules/canaries.wat");
+
+#[test]
+fn nothing_of_a_view_is_left_for_other_calls_and_modules() {
+    const SHARED: i32 = 0;
+    const EXCLUSIVE: i32 = 2;
+    for (way, of) in ways_to_keep_instances() {
+        let fixture = text_in(of(builder(1)), "planter", CANARIES);
+        let array = fixture.pool.array::<i64>("a", MARKED).expect("an array");
+        let module = fixture.module.clone().grant(&array);
+        let other = fixture.pool.load_bytes("hunter", CANARIES.as_bytes()).expect("a module");
+        let hunt_nothing = |when: &str| {
+            let same = module.task::<i32, i64>("hunt").expect("a task");
+            let foreign = other.task::<i32, i64>("hunt").expect("a task");
+            let found = [&same, &foreign, &same].map(|hunt| hunt.apply(HUNTED_PAGES).expect("a number"));
+            assert_eq!(found, [0; 3], "{way}, after {when}");
+            let elements = array.to_vec().expect("nobody leases them");
+            assert!(
+                elements.iter().all(|element| *element == CANARY),
+                "{way}, after {when}: the array changed"
+            );
+        };
+        for mode in [SHARED, EXCLUSIVE] {
+            let marks = (mode, MARKED as i64);
+            let task = |name| module.task::<(i32, i64), i64>(name).expect("a task");
+            // The hunter can see them where they are: otherwise it would prove nothing.
+            assert_eq!(task("plant_and_hunt").apply(marks).expect("a number"), MARKED as i64);
+            hunt_nothing("a hunt");
+            task("plant").map([marks; 20]).expect("numbers");
+            hunt_nothing("calls that returned");
+            assert_eq!(failure(task("plant_and_trap").apply(marks)).kind(), FailureKind::Trapped);
+            hunt_nothing("a trap");
+            let late = task("plant_and_spin").timeout(Duration::from_millis(200));
+            assert_eq!(failure(late.apply(marks)).kind(), FailureKind::TimedOut);
+            hunt_nothing("a call beyond its time");
+            if mode == SHARED {
+                array.fill(.., 0).expect("nobody leases them");
+            }
+            std::thread::scope(|scope| {
+                let spin = task("plant_and_spin");
+                let spinning = scope.spawn(move || spin.apply(marks));
+                // Others see an exclusive view by this alone, and its marks are there already.
+                wait_until(|| {
+                    array.get(MARKED - 1).map_or(mode == EXCLUSIVE, |last| last == CANARY && mode == SHARED)
+                });
+                let pid = processes::workers(&fixture.pool)[0];
+                assert!(send(pid, Signal::KILL));
+                let lost = failure(spinning.join().expect("no panic"));
+                assert_eq!(lost.kind(), FailureKind::WorkerLost(wasmpool::Exit::Signal(9)));
+            });
+            hunt_nothing("a kill");
+        }
     }
 }

@@ -122,8 +122,8 @@ impl Guest {
 
     /// Lets go of all shared objects that the call has opened; before its result is handed back, so that whoever has
     /// the result finds them free.
-    pub(super) fn end_sharing(&mut self) {
-        self.shared.end_call(CallEnd::Normal);
+    pub(super) fn end_sharing(&mut self, end: CallEnd) {
+        self.shared.end_call(end);
     }
 
     /// Leaves the instance, which goes after this, whatever it was doing.
@@ -309,7 +309,11 @@ fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wa
     hand_out(&mut caller, bytes, length as usize, |guest, bytes| {
         let call =
             guest.pull.running.take().ok_or_else(|| broken_order("ended a call while none was running"))?;
-        guest.end_sharing();
+        guest.end_sharing(match done {
+            Done::Returned => CallEnd::Normal,
+            // It may be run again, and must find what it had taken.
+            Done::Failed | Done::Refused => CallEnd::Abnormal,
+        });
         match done {
             Done::Returned => guest.end(call, EndKind::Returned, bytes),
             Done::Failed => guest.end_with_message(call, EndKind::Failed, bytes),

@@ -28,6 +28,7 @@ use crate::channel::control::{NumericEntry, Service, TaskEntries};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind};
 use crate::channel::order::{Entry, Inputs, Order};
+use crate::shm::object::CallEnd;
 
 /// Longest stretch of work that a batch claims at once; what it has claimed nobody can take from it.
 const BLOCK_TIME_MAX: Duration = Duration::from_micros(5);
@@ -470,7 +471,7 @@ impl Tenant {
         let result = entry.call(&mut self.store, codec as i32);
         if result.is_ok() && self.store.data().pull.running.is_none() {
             // What was opened after the last call had ended.
-            self.store.data_mut().end_sharing();
+            self.store.data_mut().end_sharing(CallEnd::Normal);
         }
         self.calls += left - self.store.data().pull.calls_left;
         result
@@ -485,7 +486,7 @@ impl Tenant {
         let mut values = self.arguments(&task.entry, call);
         let results = self.call_raw(&function, task, &mut values)?;
         self.write_out()?;
-        self.store.data_mut().end_sharing();
+        self.store.data_mut().end_sharing(CallEnd::Normal);
         Ok(results)
     }
 

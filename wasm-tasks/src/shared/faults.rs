@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::{mem, process};
 
 use serde_json::Value as Json;
-use wasmpool_guest::shared::{Barrier, Lock, Queue, Semaphore, SharedError};
+use wasmpool_guest::shared::{Barrier, Lock, Queue, Semaphore, SharedError, SharedErrorKind, Value};
 use wasmpool_guest::task;
 
 use super::script::{Answer, shared_ops};
@@ -58,6 +58,35 @@ pub fn take_item_and_fail() -> Result<(), String> {
     let jobs = Queue::<Option<i64>>::open("jobs").map_err(|error| error.to_string())?;
     let item = jobs.get().map_err(|error| error.to_string())?;
     Err(format!("took {item:?}"))
+}
+
+/// Moves at most so many numbers from the queue "jobs" to the queue "results", fewer if it is closed; returns how many.
+///
+/// With each it holds a permit of the semaphore "seats", and counts it in the values "one" and "two" of i64 while it holds
+/// the lock "latch". Whoever is told that the last holder died makes the two equal again.
+#[task]
+pub fn move_items(most: usize) -> Result<usize, SharedError> {
+    let (jobs, results) = (Queue::<i64>::open("jobs")?, Queue::<i64>::open("results")?);
+    let (seats, latch) = (Semaphore::open("seats")?, Lock::open("latch")?);
+    let (one, two) = (Value::<i64>::open("one")?, Value::<i64>::open("two")?);
+    let mut count = 0;
+    while count < most {
+        let number = match jobs.get() {
+            Ok(number) => number,
+            Err(error) if error.kind() == SharedErrorKind::Closed => break,
+            Err(error) => return Err(error),
+        };
+        let _seat = seats.acquire()?;
+        results.put(&number)?;
+        let guard = latch.lock()?;
+        if guard.owner_died() {
+            two.set(one.get()?)?;
+        }
+        one.fetch_add(1)?;
+        two.fetch_add(1)?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Takes a permit of the semaphore "seats" and traps.

@@ -110,9 +110,9 @@ impl Party {
 /// How a call ended that may have held something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallEnd {
-    /// It returned, or returned an error: what it had in hand is dealt with.
+    /// It returned a result: what it had in hand is dealt with.
     Normal,
-    /// It trapped, or its worker died: what it had in hand is given back, barriers that it opened break.
+    /// It failed or trapped, or its worker died: what it had in hand is given back, barriers that it opened break.
     Abnormal,
 }
 

@@ -131,7 +131,7 @@ fn views_keep_others_out_as_their_modes_say() {
     guest.call(IMPORT_UNMAP, &[read]);
     assert!(guest.map("a", SHARED, 0, 5) > 0);
     // The end of the call gives everything back.
-    guest.store.data_mut().end_sharing();
+    guest.store.data_mut().end_sharing(CallEnd::Normal);
     assert!(guest.map("a", EXCLUSIVE, 0, LENGTH as i64) > 0);
 }
 
@@ -162,7 +162,7 @@ fn a_memory_with_a_maximum_or_none_at_all_has_no_views() {
     assert_eq!(guest.map("a", SHARED, 0, 10), no(Refusal::NoView));
     assert!(guest.text().contains("no more than 2 pages"), "{}", guest.text());
     // The elements are not leased to a view that there is not.
-    guest.store.data_mut().end_sharing();
+    guest.store.data_mut().end_sharing(CallEnd::Normal);
     assert!(guest.map("a", EXCLUSIVE, 0, 10) > 0);
 }
 
@@ -173,7 +173,7 @@ fn room_is_used_again_and_does_not_count_as_the_guests_memory() {
     // 800,000 bytes and what rounding adds: 13 pages.
     for _ in 0..200 {
         assert!(guest.map("a", SHARED, 0, LENGTH as i64) > 0);
-        guest.store.data_mut().end_sharing();
+        guest.store.data_mut().end_sharing(CallEnd::Normal);
     }
     assert_eq!(guest.call("size", &[]), 1 + 13);
     // It may have 64 pages for itself, whatever is mapped.
@@ -246,7 +246,7 @@ fn nothing_of_a_view_is_left_when_its_instance_goes() {
         }),
         ("dropped", |guest| drop(guest)),
         ("dropped after its call", |mut guest| {
-            guest.store.data_mut().end_sharing();
+            guest.store.data_mut().end_sharing(CallEnd::Normal);
             drop(guest);
         }),
         ("dropped after a trap", |mut guest| {
@@ -254,7 +254,7 @@ fn nothing_of_a_view_is_left_when_its_instance_goes() {
             drop(guest);
         }),
         ("left after a fault in a view", |mut guest| {
-            guest.store.data_mut().end_sharing();
+            guest.store.data_mut().end_sharing(CallEnd::Normal);
             let address = guest.map("a", READ_ONLY, 0, 10);
             guest.try_call("store", &[address, 1]).unwrap_err();
             guest.store.data_mut().leave();
@@ -281,7 +281,7 @@ fn nothing_of_a_view_is_left_for_the_next_call_of_the_same_instance() {
     let worker = worker();
     let mut guest = worker.guest();
     let addresses = leave_canaries(&mut guest);
-    guest.store.data_mut().end_sharing();
+    guest.store.data_mut().end_sharing(CallEnd::Normal);
     for (view, address) in addresses.iter().enumerate() {
         assert_eq!((guest.load(*address), guest.load(address + 8 * 19_999)), (0, 0));
         assert_eq!(guest.cell(0, view as u64 * 20_000), CANARY + view as i64);
