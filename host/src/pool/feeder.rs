@@ -178,7 +178,7 @@ impl Feeder {
             Tenure::Blank(blank) if blank.child.death().is_some() => {
                 let exit = blank.child.death().unwrap_or(Exit::Unknown);
                 self.vacate(&mut state);
-                self.start_failed(format!("a new worker {exit}"))
+                self.start_failed(&mut state, format!("a new worker {exit}"))
             }
             Tenure::Blank(_) => self.seat(&mut state),
             Tenure::Serving(service) => {
@@ -206,7 +206,7 @@ impl Feeder {
                 self.shared.note_mended();
                 Step::Again
             }
-            Err(story) => self.start_failed(story),
+            Err(story) => self.start_failed(state, story),
         }
     }
 
@@ -242,7 +242,8 @@ impl Feeder {
         Ok(Blank { child, control, bonds })
     }
 
-    fn start_failed(&mut self, story: String) -> Step {
+    fn start_failed(&mut self, state: &mut SeatState, story: String) -> Step {
+        state.is_failing = true;
         self.failed_starts += 1;
         if self.failed_starts >= FAILED_STARTS_MAX {
             self.shared.note_broken(story);
@@ -263,6 +264,7 @@ impl Feeder {
             Ok(post) => {
                 let Blank { child, control, .. } = blank;
                 let service = Service::new(child, control, post, module, record);
+                state.is_failing = false;
                 state.tenure = Tenure::Serving(Box::new(service));
                 Step::Again
             }
@@ -275,7 +277,7 @@ impl Feeder {
                     return Step::End;
                 }
                 match problem {
-                    LoadProblem::SetUp(story) => self.start_failed(story),
+                    LoadProblem::SetUp(story) => self.start_failed(state, story),
                     LoadProblem::Refused(story) => {
                         module.note_unusable(&story);
                         Step::Again
@@ -333,8 +335,17 @@ impl Feeder {
 
     /// Finds the worker something to do.
     fn feed(&mut self, outlook: Outlook) -> Step {
-        if outlook.is_held_up && relieve(&self.shared, &outlook.module) == Relief::Exhausted {
-            self.shared.starve(self.number);
+        if outlook.is_held_up {
+            // Where everybody looks, for nobody knows when this worker will.
+            self.shared.requeue(std::iter::from_fn(|| self.deques.pop()).collect());
+            if relieve(&self.shared, &outlook.module) == Relief::Exhausted {
+                self.shared.starve(self.number);
+                return Step::Again;
+            }
+        }
+        if !outlook.is_idle {
+            self.idle_since = None;
+        } else if outlook.module.is_struck_off() && self.retire_idle() {
             return Step::Again;
         }
         if let Some(target) = self.change_of_module(&outlook) {
@@ -364,20 +375,34 @@ impl Feeder {
             return Step::Idle(IDLE_MAX);
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < SPARE_TIME || !relief::close(&self.shared, self.number) {
+        if since.elapsed() < SPARE_TIME {
             return Step::Idle(SPARE_TIME);
         }
+        self.idle_since = None;
         let mut state = self.state();
-        match &state.tenure {
-            Tenure::Serving(service) if service.is_idle() && !state.is_lent => {
-                // Relaxed: a count that schedules, nothing more.
-                service.module.workers.fetch_sub(1, Ordering::Relaxed);
-                self.vacate(&mut state);
-            }
-            // Somebody was quicker: the worker stays until its next rest.
-            _ => {}
+        if !state.can_retire() || !relief::close(&self.shared, self.number) {
+            return Step::Idle(SPARE_TIME);
         }
+        self.retire_from(&mut state);
         Step::Again
+    }
+
+    /// Ends the worker if it has nothing to do.
+    fn retire_idle(&self) -> bool {
+        let mut state = self.state();
+        let can_retire = state.can_retire();
+        if can_retire {
+            self.retire_from(&mut state);
+        }
+        can_retire
+    }
+
+    fn retire_from(&self, state: &mut SeatState) {
+        if let Tenure::Serving(service) = &state.tenure {
+            // Relaxed: a count that schedules, nothing more.
+            service.module.workers.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.vacate(state);
     }
 
     /// The module that this worker should make room for, if any.
@@ -398,16 +423,9 @@ impl Feeder {
 
     /// Ends the worker so that one with another module's rights can take its place.
     fn retire(&mut self, target: Arc<ModuleState>) {
-        let mut state = self.state();
-        let may = matches!(&state.tenure, Tenure::Serving(service) if service.is_idle()) && !state.is_lent;
-        if !may {
+        if !self.retire_idle() {
             return;
         }
-        if let Tenure::Serving(service) = &state.tenure {
-            service.module.workers.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.vacate(&mut state);
-        drop(state);
         // Counted at once, so that not every idle worker follows.
         target.join();
         self.next = Some(target);
@@ -578,7 +596,7 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
     let (post, [down, up]) = Post::create().map_err(set_up)?;
     let post = Arc::new(post);
     let stake = Stake::new(&module.granted).map_err(|_| {
-        LoadProblem::SetUp(format!("more than {} workers and threads use shared objects", PARTIES_MAX - 2))
+        LoadProblem::SetUp(format!("more than {} workers and threads use shared objects", PARTIES_MAX - 1))
     })?;
     let party = stake.as_ref().map(|stake| stake.party);
     // Set once per worker; its death sees to them from now on.

@@ -58,6 +58,8 @@ pub(crate) struct ModuleState {
     successes: AtomicU64,
     /// Why it is not run any more.
     verdict: OnceLock<String>,
+    /// Nobody will give it calls any more.
+    is_struck_off: AtomicBool,
 }
 
 /// The living admissions of a module.
@@ -144,6 +146,7 @@ impl ModuleState {
             crashes: AtomicU32::new(0),
             successes: AtomicU64::new(0),
             verdict: OnceLock::new(),
+            is_struck_off: AtomicBool::new(false),
         }))
     }
 
@@ -212,6 +215,18 @@ impl ModuleState {
     /// Whether it is not run any more.
     pub(crate) fn is_quarantined(&self) -> bool {
         self.verdict.get().is_some()
+    }
+
+    /// Notes that nobody will give it calls any more.
+    pub(crate) fn strike_off(&self) {
+        // Relaxed: feeders look again after the bell that follows.
+        self.is_struck_off.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody will give it calls any more.
+    pub(crate) fn is_struck_off(&self) -> bool {
+        // Relaxed: as above.
+        self.is_struck_off.load(Ordering::Relaxed)
     }
 
     /// Notes that a worker is being seated for it, the pool's `seating`th.

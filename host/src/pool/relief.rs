@@ -14,11 +14,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::feeder::Feeder;
 use super::module::ModuleState;
-use super::shared::{Shared, Tenure};
+use super::shared::{Shared, Spares, Tenure};
 
 /// Most seats of a pool, unless it was built with more: workers beyond the pool's number are started only to wait.
 pub(crate) const SEATS_MAX: usize = 64;
@@ -28,6 +28,9 @@ pub(crate) const HELD_UP_MIN: Duration = Duration::from_millis(1);
 
 /// How long a seat beyond the pool's number stays open without work.
 pub(crate) const SPARE_TIME: Duration = Duration::from_secs(1);
+
+/// Least time between two calls that are ended for want of seats: the place of the first has to be taken first.
+const SUCCESSION_TIME: Duration = Duration::from_millis(20);
 
 /// What can be done for calls that wait while a module's workers sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +57,14 @@ struct Staff {
 }
 
 /// Opens another seat if all of a module's workers sleep while calls wait.
+///
+/// Chunks in the deques of sleeping workers' feeders are not seen; those feeders empty them before they ask.
 pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief {
+    // One at a time, so that what one has opened or ended is counted by the next.
+    let mut spares = shared.spares();
     let staff = count(shared, module);
-    let is_waiting = staff.is_waiting || module.backlog() > 0 || !shared.chunks.are_empty();
-    if !is_waiting || staff.for_module > 0 {
+    let is_waiting = staff.is_waiting || module.backlog() > 0;
+    if !is_waiting || staff.for_module > 0 || shared.is_closing() {
         return Relief::None;
     }
     module.call_for_worker();
@@ -65,7 +72,14 @@ pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief
         shared.lobby.bell().ring();
         return Relief::None;
     }
-    if open(shared) { Relief::Opened } else { Relief::Exhausted }
+    if open(shared, &mut spares) {
+        return Relief::Opened;
+    }
+    if spares.last_exhausted.is_some_and(|last| last.elapsed() < SUCCESSION_TIME) {
+        return Relief::None;
+    }
+    spares.last_exhausted = Some(Instant::now());
+    Relief::Exhausted
 }
 
 fn count(shared: &Shared, module: &Arc<ModuleState>) -> Staff {
@@ -88,6 +102,8 @@ fn count(shared: &Shared, module: &Arc<ModuleState>) -> Staff {
                     false => staff.idle_elsewhere += usize::from(service.is_idle()),
                 }
             }
+            // Where no worker can be started, none is to be expected.
+            Tenure::Vacant if state.is_failing => {}
             Tenure::Vacant | Tenure::Blank(_) => {
                 staff.awake += 1;
                 staff.for_module += 1;
@@ -98,23 +114,26 @@ fn count(shared: &Shared, module: &Arc<ModuleState>) -> Staff {
 }
 
 /// Opens the next seat, and starts its feeder if it never had one.
-fn open(shared: &Arc<Shared>) -> bool {
-    let mut spares = shared.spares();
+fn open(shared: &Arc<Shared>, spares: &mut Spares) -> bool {
+    // Relaxed: under the lock of the spares; who reads it without looks again.
     let number = shared.seats_open.load(Ordering::Relaxed);
-    if number == shared.seats.len() || shared.is_closing() {
+    if number == shared.seats.len() {
         return false;
     }
-    if let Some(deques) = spares.deques.pop_front() {
-        let feeder = Feeder::new(Arc::clone(shared), number, deques);
-        match feeder.start() {
+    let had_feeder = number - shared.workers < spares.feeders.len();
+    if !had_feeder {
+        let Some(deques) = spares.deques.pop_front() else { return false };
+        match Feeder::new(Arc::clone(shared), number, deques).start() {
             Ok(thread) => spares.feeders.push(thread),
-            // Without another thread the pool goes on as it is; the deque is gone, and with it this seat.
-            Err(_) => return false,
+            Err(_) => {
+                // The system gives no more threads. The deque of this seat is gone, so none is opened from here on.
+                spares.deques.clear();
+                return false;
+            }
         }
     }
-    // Relaxed: under the lock of the spares; who reads it without looks again.
+    // Relaxed: as above.
     shared.seats_open.store(number + 1, Ordering::Relaxed);
-    drop(spares);
     shared.lobby.bell().ring_always();
     true
 }

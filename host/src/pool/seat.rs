@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::module::{ModuleState, Record};
 use super::outcome::{Failure, FailureKind};
-use super::relief::{HELD_UP_MIN, SEATS_MAX};
+use super::relief::HELD_UP_MIN;
 use super::running::{Running, chunk_calls_max};
 use super::watch::{self, Place, Reason, Watch};
 use crate::channel::control::{Control, WorkerSays};
@@ -413,8 +413,8 @@ impl Service {
             }
             Some(Sentence::Call(condemned, Reason::Starved)) if *condemned == call => {
                 let text = format!(
-                    "waited for {}, as all {SEATS_MAX} workers do, while more calls wait for a worker: let fewer \
-                     calls wait for each other",
+                    "waited for {}, as every worker of its module does, while more calls wait for a worker and the \
+                     pool has no more: let fewer calls wait for each other",
                     self.blocked_on().as_deref().unwrap_or("a shared object")
                 );
                 Failure::new(index, FailureKind::Starved, text)

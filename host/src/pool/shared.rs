@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
@@ -16,7 +16,7 @@ use super::seat::{OnLine, Posted, Service};
 use crate::channel::control::Control;
 use crate::channel::post::Post;
 use crate::process::child::Child;
-use crate::schedule::deques::{Deques, Lookout};
+use crate::schedule::deques::Deques;
 use crate::shm::bell::Bell;
 
 /// Longest spin for the answer of a worker that is awake, on another core.
@@ -31,8 +31,6 @@ pub(crate) struct Shared {
     /// How many of the seats are in use; never less than `workers`.
     pub(crate) seats_open: AtomicUsize,
     spares: Mutex<Spares>,
-    /// A look at all feeders' deques.
-    pub(crate) chunks: Lookout<Chunk>,
     pub(crate) modules: RwLock<Vec<Arc<ModuleState>>>,
     pub(crate) lobby: Arc<Lobby>,
     pub(crate) on_line: Box<OnLine>,
@@ -49,8 +47,10 @@ pub(crate) struct Shared {
 pub(crate) struct Spares {
     /// Of the seats that never had a feeder, in their order.
     pub(crate) deques: VecDeque<Deques<Chunk>>,
-    /// Those who were started.
+    /// Of the others, in their order.
     pub(crate) feeders: Vec<JoinHandle<()>>,
+    /// When a call was ended because there was no seat left.
+    pub(crate) last_exhausted: Option<Instant>,
 }
 
 /// Where feeders without work sleep. One bell for all: a push, a retry, a split and a death ring it.
@@ -79,6 +79,8 @@ pub(crate) struct SeatState {
     pub(crate) tenure: Tenure,
     /// A caller has taken over the feeder's role.
     pub(crate) is_lent: bool,
+    /// The last attempt to start a worker here failed.
+    pub(crate) is_failing: bool,
     /// The feeder came while its role was lent and wants to be called.
     pub(crate) feeder_waits: bool,
 }
@@ -107,9 +109,17 @@ pub(crate) struct Bonds {
     pub(crate) stake: Option<Stake>,
 }
 
+impl SeatState {
+    /// Whether the worker that sits here can be ended without harm to any call.
+    pub(crate) fn can_retire(&self) -> bool {
+        matches!(&self.tenure, Tenure::Serving(service) if service.is_idle()) && !self.is_lent
+    }
+}
+
 impl Seat {
     fn new() -> Self {
-        let state = SeatState { tenure: Tenure::Vacant, is_lent: false, feeder_waits: false };
+        let state =
+            SeatState { tenure: Tenure::Vacant, is_lent: false, is_failing: false, feeder_waits: false };
         Self { state: Mutex::new(state), process: Mutex::new(None) }
     }
 
@@ -149,14 +159,13 @@ impl Shared {
     /// A pool's common things, and the deques for its first feeders.
     pub(crate) fn new(workers: usize, on_line: Box<OnLine>) -> (Arc<Self>, Vec<Deques<Chunk>>) {
         let seats = workers.max(SEATS_MAX);
-        let (mut deques, chunks) = Deques::for_feeders(seats);
+        let mut deques = Deques::for_feeders(seats);
         let spares = deques.split_off(workers);
         let shared = Arc::new(Self {
             workers,
             seats: (0..seats).map(|_| Seat::new()).collect(),
             seats_open: AtomicUsize::new(workers),
-            spares: Mutex::new(Spares { deques: spares.into(), feeders: Vec::new() }),
-            chunks,
+            spares: Mutex::new(Spares { deques: spares.into(), feeders: Vec::new(), last_exhausted: None }),
             modules: RwLock::new(Vec::new()),
             lobby: Arc::default(),
             on_line,
@@ -194,6 +203,10 @@ impl Shared {
     pub(crate) fn remove_module(&self, module: &Arc<ModuleState>) {
         let mut modules = self.modules.write().unwrap_or_else(PoisonError::into_inner);
         modules.retain(|listed| !Arc::ptr_eq(listed, module));
+        drop(modules);
+        module.strike_off();
+        // Idle workers that serve it make room, and let go of what it was granted.
+        self.lobby.bell().ring();
     }
 
     /// Whether the pool is being closed.

@@ -9,8 +9,8 @@ pub(crate) struct Deques<T> {
 }
 
 impl<T> Deques<T> {
-    /// Deques for `feeders` feeders that steal from each other, and a look at all of them.
-    pub(crate) fn for_feeders(feeders: usize) -> (Vec<Self>, Lookout<T>) {
+    /// Deques for `feeders` feeders that steal from each other.
+    pub(crate) fn for_feeders(feeders: usize) -> Vec<Self> {
         // First in, first out: chunks lie in index order, and results are wanted in index order.
         let workers: Vec<Worker<T>> = (0..feeders).map(|_| Worker::new_fifo()).collect();
         let stealers: Vec<Stealer<T>> = workers.iter().map(Worker::stealer).collect();
@@ -20,8 +20,7 @@ impl<T> Deques<T> {
             let siblings = after[1..].iter().chain(before).cloned().collect();
             Self { own, siblings }
         };
-        let deques = workers.into_iter().enumerate().map(with_siblings).collect();
-        (deques, Lookout(stealers))
+        workers.into_iter().enumerate().map(with_siblings).collect()
     }
 
     /// Puts something where this feeder looks first.
@@ -42,16 +41,6 @@ impl<T> Deques<T> {
     /// Takes something from a sibling.
     pub(crate) fn steal(&self) -> Option<T> {
         self.siblings.iter().find_map(|sibling| settled(|| sibling.steal()))
-    }
-}
-
-/// A look at all deques, for those who have none.
-pub(crate) struct Lookout<T>(Vec<Stealer<T>>);
-
-impl<T> Lookout<T> {
-    /// Whether nothing lies in any deque.
-    pub(crate) fn are_empty(&self) -> bool {
-        self.0.iter().all(Stealer::is_empty)
     }
 }
 
@@ -77,8 +66,7 @@ mod tests {
 
     #[test]
     fn own_chunks_come_first_and_in_order() {
-        let (deques, lookout) = Deques::for_feeders(3);
-        assert!(lookout.are_empty());
+        let deques = Deques::for_feeders(3);
         deques[1].push(1);
         deques[1].push(2);
         deques[2].push(3);
@@ -95,7 +83,7 @@ mod tests {
         (0..ITEMS).for_each(|item| queue.push(item));
         let counts: Vec<_> = (0..ITEMS).map(|_| std::sync::atomic::AtomicUsize::new(0)).collect();
         std::thread::scope(|scope| {
-            for deques in Deques::for_feeders(4).0 {
+            for deques in Deques::for_feeders(4) {
                 let (queue, counts) = (&queue, &counts);
                 scope.spawn(move || {
                     while let Some(item) = deques.pop().or_else(|| take(queue)).or_else(|| deques.steal()) {
