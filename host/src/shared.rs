@@ -58,7 +58,7 @@
 
 pub use crate::pool::objects::{
     Array, Barrier, Bits, BoundedSemaphore, Condition, ConditionGuard, Dict, Element, Event, Items, Iter,
-    JoinableQueue, List, Lock, LockGuard, Namespace, Number, PIPE_BYTES_DEFAULT, Permit, PipeEnd,
+    JoinableQueue, List, Lock, LockGuard, Namespace, Number, PIPE_BYTES_DEFAULT, Permit, Pipe, PipeEnd,
     PipeOptions, QUEUE_BYTES_DEFAULT, QUEUE_ITEM_BYTES_DEFAULT, Queue, QueueOptions, RECORD_BYTES_DEFAULT,
     RECORDS_DEFAULT, RLock, RecordOptions, Semaphore, Shareable, SharedError, SharedErrorKind, Value,
     wait_any,

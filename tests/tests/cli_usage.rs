@@ -148,7 +148,7 @@ fn modules_that_cannot_be_used_say_why_and_exit_96() {
             "nothing.wasm",
             "module `nothing.wasm` cannot be used: not a WebAssembly module: starts with nothing, expected \\0asm or text",
         ),
-        ("truncated.wasm", "module `truncated.wasm` cannot be used: malformed module: truncated …"),
+        ("truncated.wasm", "module `truncated.wasm` cannot be used: malformed module: …"),
         ("misspelt.wat", "module `misspelt.wat` cannot be used: invalid module text: … at line 3, column 39"),
         (
             "directory",

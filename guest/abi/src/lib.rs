@@ -73,6 +73,9 @@ pub const TASK_SECTION: &str = "wasmpool.tasks";
 /// Longest name of a task, in bytes.
 pub const TASK_NAME_BYTES_MAX: usize = 128;
 
+/// Most bytes of one value: an input, a result, an item, a message, a record with its key.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
+
 /// Whether a task may be called this: 1 to 128 ASCII letters, digits, `_`, `-` and `.`.
 ///
 /// # Examples

@@ -17,6 +17,8 @@
 //!   pattern, `f64` as its 64 bits, `bool` as 0 or 1.
 //! - Values in queues, pipes, lists and dictionaries are bytes to the host. The SDK writes them in MessagePack,
 //!   structures as maps with field names, and so does the host's library.
+//! - One of them has at most [`VALUE_BYTES_MAX`](crate::VALUE_BYTES_MAX) bytes, a record together with its key. No more
+//!   are taken or answered at once, either: a longer sequence is [`Refusal::TooLarge`].
 //!
 //! # Functions
 //!
@@ -258,7 +260,9 @@ codes! {
         /// Semaphores: the permits that are left; Lock, RLock: 1 while somebody holds it, else 0;
         /// Event: 1 if set, else 0; Barrier: how many wait (`n_waiting`).
         State = 6,
-        /// Condition: waits to be notified, the lock being held; Event: waits until set;
+        /// Condition: gives the lock up, waits to be notified, and takes the lock again, in any case. Answers 1 if the
+        /// last holder died or ended while holding it (also when the limit has passed: that has to be told), else 0;
+        /// Event: waits until set;
         /// Barrier: waits for all parties and answers the index of this one (0 to parties - 1);
         /// Queue, JoinableQueue: waits until there is an item; Pipe: until there is a message or the end (`poll`);
         /// Lock, semaphores (in `shared_wait` only): until it could be acquired.
@@ -356,7 +360,7 @@ codes! {
         TooMany = 8,
         /// No element at this index.
         OutOfRange = 9,
-        /// The item can never fit.
+        /// The item can never fit, or what was asked for is more than is answered at once.
         TooLarge = 10,
         /// The list or the dictionary has no room left.
         NoRoom = 11,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wasmpool_abi::shared::{Kind, NO_LIMIT, Op};
 
 use super::error::{InTime, SharedError};
-use super::handle::{Handle, limit_or_none, object};
+use super::handle::{Handle, limit, limit_or_none, object};
 use super::lock::{LockGuard, lock_methods};
 
 /// A lock with a place to wait (Python's `Condition`).
@@ -65,7 +65,7 @@ impl Condition {
     ///
     /// When the lock is not held.
     pub fn wait(&self) -> Result<(), SharedError> {
-        wait(&self.handle, NO_LIMIT)
+        wait(&self.handle, NO_LIMIT).map(|_| ())
     }
 
     /// The same for so long at most; says whether it was notified. The lock is taken again in either case.
@@ -74,7 +74,7 @@ impl Condition {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_for(&self, duration: Duration) -> Result<bool, SharedError> {
-        Ok(wait(&self.handle, limit_or_none(Some(duration))).in_time()?.is_some())
+        Ok(wait(&self.handle, limit(duration))?.is_some())
     }
 
     /// Wakes up to `waiters` of those who wait.
@@ -100,8 +100,10 @@ impl Condition {
     }
 }
 
-fn wait(handle: &Handle, limit: i64) -> Result<(), SharedError> {
-    handle.op(Op::Wait, 0, limit).map(|_| ())
+/// Waits to be notified; says whether the lock's last owner died, or nothing when it was not notified in time.
+fn wait(handle: &Handle, limit: i64) -> Result<Option<bool>, SharedError> {
+    let owner_died = handle.op(Op::Wait, 0, limit).in_time()?;
+    Ok(owner_died.map(|owner_died| owner_died != 0))
 }
 
 /// The lock of a [`Condition`], held until the guard is dropped.
@@ -119,6 +121,9 @@ impl<'a> ConditionGuard<'a> {
     }
 
     /// Whether the last holder died, or ended its call, while it held the lock.
+    ///
+    /// After a wait, this speaks of the one who held the lock before it was taken again. A wait with a limit answers
+    /// that it was notified, then: what was left half changed is to be looked at.
     #[must_use]
     pub fn owner_died(&self) -> bool {
         self.lock.owner_died()
@@ -132,7 +137,7 @@ impl<'a> ConditionGuard<'a> {
     ///
     /// When the wait could never end.
     pub fn wait(&self) -> Result<(), SharedError> {
-        wait(self.handle, NO_LIMIT)
+        self.wait_within(NO_LIMIT).map(|_| ())
     }
 
     /// The same for so long at most; says whether it was notified. The lock is taken again in either case.
@@ -141,7 +146,13 @@ impl<'a> ConditionGuard<'a> {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_for(&self, duration: Duration) -> Result<bool, SharedError> {
-        Ok(wait(self.handle, limit_or_none(Some(duration))).in_time()?.is_some())
+        self.wait_within(limit(duration))
+    }
+
+    fn wait_within(&self, limit: i64) -> Result<bool, SharedError> {
+        let owner_died = wait(self.handle, limit)?;
+        self.lock.found(owner_died.unwrap_or(false));
+        Ok(owner_died.is_some())
     }
 
     /// Waits for as long as `is_so` says yes.
@@ -170,7 +181,7 @@ impl<'a> ConditionGuard<'a> {
         let end = duration.and_then(|duration| Instant::now().checked_add(duration));
         while !is_so()? {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if wait(self.handle, limit_or_none(left)).in_time()?.is_none() {
+            if !self.wait_within(limit_or_none(left))? {
                 return is_so();
             }
         }

@@ -225,7 +225,8 @@ impl<K, V> Dict<K, V> {
     ///
     /// # Errors
     ///
-    /// When a key cannot be decoded.
+    /// [`TooLarge`](super::SharedErrorKind::TooLarge) for more than 64 MiB of keys and values; and when a key cannot be
+    /// decoded.
     pub fn keys(&self) -> Result<Vec<K>, SharedError>
     where
         K: DeserializeOwned,
@@ -241,7 +242,8 @@ impl<K, V> Dict<K, V> {
     ///
     /// # Errors
     ///
-    /// When a value cannot be decoded.
+    /// [`TooLarge`](super::SharedErrorKind::TooLarge) for more than 64 MiB of keys and values; and when a value cannot be
+    /// decoded.
     pub fn values(&self) -> Result<Vec<V>, SharedError>
     where
         V: DeserializeOwned,
@@ -253,7 +255,8 @@ impl<K, V> Dict<K, V> {
     ///
     /// # Errors
     ///
-    /// When a key or a value cannot be decoded.
+    /// [`TooLarge`](super::SharedErrorKind::TooLarge) for more than 64 MiB of keys and values; and when one of them cannot
+    /// be decoded.
     pub fn items(&self) -> Result<Vec<(K, V)>, SharedError>
     where
         K: DeserializeOwned,

@@ -32,9 +32,9 @@ pub(super) struct Mapped<'a, T> {
     array: PhantomData<&'a Handle>,
 }
 
-impl<'a, T: Element> Mapped<'a, T> {
+impl<T: Element> Mapped<'_, T> {
     /// Has the host map elements `range`.
-    pub(super) fn new(array: &'a Handle, mode: ViewMode, range: Range<usize>) -> Result<Self, SharedError> {
+    pub(super) fn new(array: &Handle, mode: ViewMode, range: Range<usize>) -> Result<Self, SharedError> {
         let length = range.len();
         if length == 0 {
             return Ok(Self { first: NonNull::dangling(), length, array: PhantomData });

@@ -193,7 +193,8 @@ impl<T> List<T> {
     ///
     /// # Errors
     ///
-    /// When a value cannot be decoded.
+    /// [`TooLarge`](SharedErrorKind::TooLarge) for more than 64 MiB, which a [`slice`](Self::slice) at a time reads; and
+    /// when a value cannot be decoded.
     pub fn to_vec(&self) -> Result<Vec<T>, SharedError>
     where
         T: DeserializeOwned,
@@ -205,7 +206,8 @@ impl<T> List<T> {
     ///
     /// # Errors
     ///
-    /// [`OutOfRange`](SharedErrorKind::OutOfRange), and when a value cannot be decoded.
+    /// [`OutOfRange`](SharedErrorKind::OutOfRange), [`TooLarge`](SharedErrorKind::TooLarge) for more than 64 MiB, and
+    /// when a value cannot be decoded.
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Result<Vec<T>, SharedError>
     where
         T: DeserializeOwned,

@@ -1,5 +1,7 @@
 //! Mutual exclusion, and what it has in common with everything else that has a lock.
 
+use std::cell::Cell;
+
 use wasmpool_abi::shared::{Kind, Op};
 
 use super::error::SharedError;
@@ -12,13 +14,13 @@ use super::handle::{Handle, object};
 #[must_use = "the lock is given back at once when the guard is not kept"]
 pub struct LockGuard<'a> {
     handle: &'a Handle,
-    owner_died: bool,
+    owner_died: Cell<bool>,
 }
 
 impl<'a> LockGuard<'a> {
     /// Takes the lock of an object.
     pub(super) fn acquire(handle: &'a Handle, limit: i64) -> Result<Self, SharedError> {
-        Ok(Self { owner_died: handle.acquire(limit)?, handle })
+        Ok(Self { owner_died: Cell::new(handle.acquire(limit)?), handle })
     }
 
     /// Whether the last holder died, or ended its call, while it held the lock.
@@ -26,7 +28,12 @@ impl<'a> LockGuard<'a> {
     /// What the lock protects may then be half changed: look at it before you rely on it.
     #[must_use]
     pub fn owner_died(&self) -> bool {
-        self.owner_died
+        self.owner_died.get()
+    }
+
+    /// Notes whether the lock was found without its owner when it was taken again.
+    pub(super) fn found(&self, owner_died: bool) {
+        self.owner_died.set(owner_died);
     }
 }
 

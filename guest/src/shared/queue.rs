@@ -199,7 +199,10 @@ impl<T> Queue<T> {
         Ok(self.len()? == 0)
     }
 
-    /// Whether there is no room for one more item.
+    /// Whether there are as many items as there can be: whoever puts one more has to wait.
+    ///
+    /// Also a queue that is not full makes one wait whose item finds no room among the bytes of the others; how large
+    /// an item may be depends on all of them, so that only [`try_put`](Self::try_put) can tell.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use super::lease::Mapped;
 
 /// Whether the compiler makes atomic instructions of atomic operations. For wasm it makes plain ones
 /// unless it is told otherwise, which `build.rs` finds out.
-const ATOMICS_ARE_REAL: bool = cfg!(any(not(target_family = "wasm"), wasm_atomics));
+pub(super) const ATOMICS_ARE_REAL: bool = cfg!(any(not(target_family = "wasm"), wasm_atomics));
 
 /// Elements of an array for atomic operations, without a host call if they are mapped.
 ///

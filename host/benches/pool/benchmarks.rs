@@ -2,7 +2,7 @@
 
 use crate::figure::Figure;
 use crate::world::World;
-use crate::{apply, command_line, fresh, map, memory, values};
+use crate::{apply, command_line, fresh, map, memory, shared, values};
 
 /// Something that is measured in one go.
 pub(crate) struct Benchmark {
@@ -13,7 +13,7 @@ pub(crate) struct Benchmark {
 }
 
 /// Every benchmark, in the table's order.
-pub(crate) const BENCHMARKS: [Benchmark; 13] = [
+pub(crate) const BENCHMARKS: [Benchmark; 21] = [
     Benchmark { name: "map-range", measure: map::from_range },
     Benchmark { name: "map-vec", measure: map::from_vec },
     Benchmark { name: "memory-range", measure: memory::from_range },
@@ -27,4 +27,12 @@ pub(crate) const BENCHMARKS: [Benchmark; 13] = [
     Benchmark { name: "apply", measure: apply::round_trip },
     Benchmark { name: "first-result", measure: apply::first_result },
     Benchmark { name: "traps", measure: fresh::traps },
+    Benchmark { name: "shared-add", measure: shared::additions },
+    Benchmark { name: "shared-mapped-add", measure: shared::mapped_additions },
+    Benchmark { name: "shared-locked-add", measure: shared::locked_additions },
+    Benchmark { name: "shared-queue", measure: shared::queue_items },
+    Benchmark { name: "shared-append", measure: shared::appends },
+    Benchmark { name: "shared-dict-get", measure: shared::lookups },
+    Benchmark { name: "shared-bulk-read", measure: shared::bulk_reads },
+    Benchmark { name: "shared-mapped-sum", measure: shared::mapped_sums },
 ];

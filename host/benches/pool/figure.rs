@@ -23,6 +23,8 @@ pub(crate) struct Peer {
 pub(crate) enum Unit {
     /// More is better.
     PerSecond,
+    /// More is better.
+    BytesPerSecond,
     /// Less is better.
     Seconds,
     /// Bytes used per byte needed; less is better.
@@ -61,13 +63,14 @@ impl Figure {
 impl Unit {
     /// Whether larger figures are better.
     pub(crate) fn is_more_better(self) -> bool {
-        self == Self::PerSecond
+        matches!(self, Self::PerSecond | Self::BytesPerSecond)
     }
 
     /// Its name, for programs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::PerSecond => "per second",
+            Self::BytesPerSecond => "bytes per second",
             Self::Seconds => "seconds",
             Self::Multiple => "times",
         }
@@ -76,10 +79,12 @@ impl Unit {
     /// A value in words: three digits and a unit of a fitting size.
     pub(crate) fn show(self, value: f64) -> String {
         const PER_SECOND: [(f64, &str); 3] = [(1e6, " M/s"), (1e3, " k/s"), (1.0, " /s")];
+        const BYTES_PER_SECOND: [(f64, &str); 2] = [(1e9, " GB/s"), (1e6, " MB/s")];
         const SECONDS: [(f64, &str); 4] = [(1.0, " s"), (1e-3, " ms"), (1e-6, " us"), (1e-9, " ns")];
         const MULTIPLE: [(f64, &str); 1] = [(1.0, "x")];
         let sizes: &[_] = match self {
             Self::PerSecond => &PER_SECOND,
+            Self::BytesPerSecond => &BYTES_PER_SECOND,
             Self::Seconds => &SECONDS,
             Self::Multiple => &MULTIPLE,
         };

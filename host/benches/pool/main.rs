@@ -22,6 +22,7 @@ mod map;
 mod memory;
 mod plain;
 mod python;
+mod shared;
 mod table;
 mod turns;
 mod values;

@@ -71,6 +71,15 @@ impl Python {
         Ok(started.elapsed().as_secs_f64())
     }
 
+    /// Seconds for so many operations on a shared object, see `peer.py`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::map`].
+    pub(crate) fn shared(&self, what: &str, count: usize) -> anyhow::Result<f64> {
+        Ok(self.ask(&[what, &count.to_string()])?[0])
+    }
+
     fn ask(&self, arguments: &[&str]) -> anyhow::Result<Vec<f64>> {
         let mut command = Command::new(&self.interpreter);
         command.arg(&self.program).arg(WORKERS.to_string()).args(arguments);

@@ -31,11 +31,10 @@ pub(crate) const PAGE: usize = 4096;
 /// Chunk slots of a worker.
 pub(crate) const SLOTS: usize = 2;
 
-/// Room for one chunk's inputs, and for one chunk's results: the 64 MiB that one value may have, and its table.
-pub(crate) const SLOT_BYTES: usize = (64 << 20) + (1 << 20);
+/// Room for one chunk's inputs, and for one chunk's results: what one value may have, and its table.
+pub(crate) const SLOT_BYTES: usize = VALUE_BYTES_MAX + (1 << 20);
 
-/// Most bytes of one input and of one result.
-pub(crate) const VALUE_BYTES_MAX: usize = 64 << 20;
+pub(crate) use wasmpool_abi::VALUE_BYTES_MAX;
 
 /// Room for printed lines on their way up.
 pub(crate) const RING_BYTES: usize = 256 << 10;

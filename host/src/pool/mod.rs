@@ -57,7 +57,7 @@ use self::seat::OnLine;
 use self::shared::Shared;
 use crate::channel::control::Service;
 use crate::channel::ring::Stream;
-use crate::process::{cores, reentry};
+use crate::process::{cores, nursery, reentry};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
 use crate::shm::object::ground::Rights;
@@ -250,6 +250,8 @@ impl Drop for Pool {
             // One that panicked has ended, too.
             let _ = feeder.join();
         }
+        // What dead workers held of shared objects is free once this returns.
+        nursery::wait_until_told();
     }
 }
 
@@ -360,7 +362,7 @@ impl Builder {
             return Err(Error::new(ErrorKind::Setting, text));
         }
         if reentry::executable().is_none() {
-            let reason = crate::process::nursery::SpawnError::NotInitialized;
+            let reason = nursery::SpawnError::NotInitialized;
             return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
         }
         let (shared, deques) = Shared::new(workers, unwinding_stops_here(self.on_output));

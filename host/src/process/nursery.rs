@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags};
@@ -149,6 +149,20 @@ fn start_process(role: Role, control: OwnedFd) -> Result<(Pid, OwnedFd), SpawnEr
     })
 }
 
+/// Waits until everyone has heard of the deaths that can be seen by now: what is to happen at a death has happened.
+///
+/// Not for those who hear of deaths.
+pub(crate) fn wait_until_told() {
+    drop(telling());
+}
+
+/// Held from before a death can be seen until those who hear of it have returned.
+fn telling() -> MutexGuard<'static, ()> {
+    static TELLING: Mutex<()> = Mutex::new(());
+    // It guards nothing that a panic could leave half done.
+    TELLING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes a dead process's status and tells of it; says whether it was dead.
 fn bury(ward: &mut Ward) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
@@ -158,6 +172,7 @@ fn bury(ward: &mut Ward) -> bool {
         // The descriptor says that it ended, and somebody else was quicker to take the status.
         Err(_) => Exit::Unknown,
     };
+    let _telling = telling();
     // It is set here only, once.
     let _ = ward.death.set(exit);
     if let Some(on_death) = ward.on_death.take() {

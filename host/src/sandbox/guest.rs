@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
-use super::memory::{self, Protected};
+use super::memory::{self, Extent, Protected};
 use super::shared::{Belongings, Shared};
 use super::wasi::{Clock, Stop, WasiHost};
 use crate::channel::desk::{Desk, Input};
@@ -23,6 +23,8 @@ pub(crate) struct Guest {
     /// The worker's end of the channel; moves on to the next instance when this one goes.
     pub(super) desk: Desk,
     pub(super) memory: Option<Memory>,
+    /// Of that memory.
+    pub(super) extent: Extent,
     pub(super) memory_limit: MemoryLimit,
     pub(super) printed: Printed,
     pub(super) pull: Pull,
@@ -73,6 +75,7 @@ impl Guest {
         Self {
             desk,
             memory: None,
+            extent: Extent::default(),
             memory_limit: MemoryLimit {
                 used: 0,
                 most: usize::try_from(memory_bytes_max).unwrap_or(usize::MAX),
@@ -367,6 +370,7 @@ fn hand_out(
 }
 
 /// The memory that host functions reach.
+#[inline]
 pub(super) fn exported_memory(caller: &Caller<'_, Guest>) -> wasmtime::Result<Memory> {
     caller.data().memory.ok_or_else(|| wasmtime::Error::msg("the module exports no memory named `memory`"))
 }

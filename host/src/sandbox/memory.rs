@@ -11,6 +11,8 @@
 //!
 //! Nothing here knows what the bytes mean.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use wasmtime::{AsContext, AsContextMut, Memory};
@@ -67,18 +69,58 @@ pub(crate) fn write(
 
 /// Finds the eight bytes at any address to which a number is to be written.
 ///
+/// `extent` belongs to this memory alone. It spares most calls the way through the store, which costs more than all
+/// the rest of a small host function.
+///
 /// # Errors
 ///
 /// As [`write`].
-pub(crate) fn number<C: AsContext<Data: Protected>>(
-    store: &C,
+#[inline]
+pub(crate) fn number<'a, C: AsContext<Data: Protected>>(
+    store: &'a C,
     memory: Memory,
+    extent: &Extent,
     address: u32,
-) -> Result<NumberCell<'_>, OutOfBounds> {
+) -> Result<NumberCell<'a>, OutOfBounds> {
     if store.as_context().data().is_protected(address, WORD_BYTES) {
         return Err(OutOfBounds { address, length: WORD_BYTES });
     }
-    Ok(NumberCell { cells: cells(store, memory, address, WORD_BYTES)? })
+    let end = address as usize + WORD_BYTES;
+    if end > extent.bytes.get() {
+        extent.learn(store, memory);
+        if end > extent.bytes.get() {
+            return Err(OutOfBounds { address, length: WORD_BYTES });
+        }
+    }
+    let at = extent.base.get().wrapping_add(address as usize);
+    Ok(NumberCell { at, of: PhantomData })
+}
+
+/// Where a memory lies and how long it was when that was last asked. A memory never moves and never shrinks, so that
+/// what was inside once is inside for as long as the instance lives.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    base: Cell<*mut u8>,
+    bytes: Cell<usize>,
+}
+
+// SAFETY: the address is dereferenced only with the store in hand whose memory it is of, see `NumberCell::set`.
+#[allow(unsafe_code)]
+unsafe impl Send for Extent {}
+
+impl Default for Extent {
+    /// Of a memory that was never looked at.
+    fn default() -> Self {
+        Self { base: Cell::new(std::ptr::null_mut()), bytes: Cell::new(0) }
+    }
+}
+
+impl Extent {
+    #[cold]
+    fn learn<C: AsContext>(&self, store: &C, memory: Memory) {
+        self.base.set(memory.data_ptr(store));
+        self.bytes.set(memory.data_size(store));
+    }
 }
 
 /// Whether all bytes of a range exist and may be written to.
@@ -100,17 +142,26 @@ pub(crate) fn check_writable(
 
 /// Eight bytes of guest memory that a number can be written to.
 pub(crate) struct NumberCell<'a> {
-    cells: Cells<'a>,
+    at: *mut u8,
+    /// The store whose memory they are in.
+    of: PhantomData<&'a ()>,
 }
 
+#[allow(unsafe_code)]
 impl NumberCell<'_> {
     /// Writes a number, little-endian.
+    #[inline]
     pub(crate) fn set(&self, number: u64) {
-        match self.cells.words {
-            // Where the guest aligned them they are one word, and this is one store.
-            [word] => word.store(number.to_le(), Ordering::Relaxed),
-            _ => self.cells.copy_from(&number.to_le_bytes()),
+        let word = self.at.cast::<u64>();
+        if word.is_aligned() {
+            // SAFETY: `number` found all eight bytes inside the memory, which lives as long as the borrowed store,
+            // and aligned is what was asked just now. Everyone who shares the page reaches it as atomics or as wasm.
+            let word = unsafe { AtomicU64::from_ptr(word) };
+            return word.store(number.to_le(), Ordering::Relaxed);
         }
+        // SAFETY: as above; a byte has no alignment to respect.
+        let bytes = unsafe { std::slice::from_raw_parts(self.at.cast::<AtomicU8>(), WORD_BYTES) };
+        store_bytes(bytes, &number.to_le_bytes());
     }
 }
 

@@ -24,23 +24,24 @@ pub fn bench_locked_update(count: u64) -> Result<u64, SharedError> {
     Ok(count)
 }
 
-/// Puts the numbers below `count` into the queue "jobs"; returns their sum.
+/// Puts pairs of numbers, 16 bytes each, into the queue "jobs"; returns the sum of the first ones.
 #[task]
 pub fn bench_put(count: u64) -> Result<u64, SharedError> {
-    let jobs = Queue::<u64>::open("jobs")?;
+    let jobs = Queue::<(u64, u64)>::open("jobs")?;
     for number in 0..count {
-        jobs.put(&number)?;
+        // Numbers as large as these take all their bytes.
+        jobs.put(&(u64::MAX - number, u64::MAX))?;
     }
     Ok((0..count).sum())
 }
 
-/// Takes so many numbers from the queue "jobs"; returns their sum.
+/// Takes so many pairs from the queue "jobs"; returns the sum of what was put into them.
 #[task]
 pub fn bench_get(count: u64) -> Result<u64, SharedError> {
-    let jobs = Queue::<u64>::open("jobs")?;
+    let jobs = Queue::<(u64, u64)>::open("jobs")?;
     let mut sum = 0;
     for _ in 0..count {
-        sum += jobs.get()?;
+        sum += u64::MAX - jobs.get()?.0;
     }
     Ok(sum)
 }
@@ -83,12 +84,16 @@ pub fn bench_mapped_add(count: u64) -> Result<u64, SharedError> {
     Ok(count)
 }
 
-/// Sums the array "numbers" of i64 in a lease.
+/// Sums the array "numbers" of i64 in a lease, so many times; returns the last sum.
 #[task]
-pub fn bench_mapped_sum() -> Result<i64, SharedError> {
+pub fn bench_mapped_sum(rounds: u64) -> Result<i64, SharedError> {
     let numbers = Array::<i64>::open("numbers")?;
     let lease = numbers.read_lease(..)?;
-    Ok(lease.iter().fold(0, |sum, number| sum.wrapping_add(*number)))
+    let mut sum = 0i64;
+    for _ in 0..rounds {
+        sum = std::hint::black_box(&*lease).iter().fold(0, |sum, number| sum.wrapping_add(*number));
+    }
+    Ok(sum)
 }
 
 /// Sums the array "numbers" of i64 by copies of 64 KiB.

@@ -199,10 +199,11 @@ fn kind_name(kind: Kind) -> &'static str {
 mod tests {
     use super::*;
 
-    fn declared(parsers: &[(fn(&str) -> Result<Declaration, String>, &str)]) -> ObjectFlags {
-        let mut flags = ObjectFlags::default();
-        flags.value = parsers.iter().map(|(parser, text)| parser(text).expect("a declaration")).collect();
-        flags
+    type Parser = fn(&str) -> Result<Declaration, String>;
+
+    fn declared(flags: &[(Parser, &str)]) -> ObjectFlags {
+        let value = flags.iter().map(|(parser, text)| parser(text).expect("a declaration")).collect();
+        ObjectFlags { value, ..ObjectFlags::default() }
     }
 
     fn check_refused(mut flags: ObjectFlags, printed: &[&str], expected: &str) {

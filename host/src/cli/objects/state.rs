@@ -30,7 +30,8 @@ use crate::shm::object::patience::Patience;
 use crate::shm::object::pipe::PipeEnd;
 use crate::shm::object::queue::Queue;
 use crate::shm::object::spec::Spec;
-use crate::shm::object::{Object, Outcome, text};
+use crate::shm::object::text::{self, About};
+use crate::shm::object::{Object, Outcome};
 
 /// Bytes of an array that are copied at a time.
 const BYTES_AT_ONCE: usize = 1 << 16;
@@ -73,7 +74,7 @@ impl<W: Write> Page<'_, W> {
     }
 
     fn note_refusal(&mut self, refusal: Refusal) {
-        self.note(text::explain(&self.entry.name, &self.entry.spec, refusal));
+        self.note(text::explain(&self.entry.name, &self.entry.spec, refusal, &About::Nothing));
     }
 
     fn shown(&mut self, state: Outcome<impl Display>) -> io::Result<()> {
@@ -204,7 +205,7 @@ impl<W: Write> Page<'_, W> {
 
     fn dict(&mut self, dict: &Dict) -> io::Result<()> {
         let mut all = Vec::new();
-        if let Err(refusal) = dict.all(&mut all) {
+        if let Err(refusal) = dict.all(usize::MAX, &mut all) {
             self.note_refusal(refusal);
             return self.null();
         }
@@ -264,4 +265,97 @@ fn write_element(bytes: &[u8], element: Element, json: &mut Vec<u8>) {
         Element::U8 | Element::U16 | Element::U32 | Element::U64 => digits.format(bits),
     };
     json.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::declare::{self, Declaration, Form};
+    use super::*;
+    use crate::pool::objects::Registry;
+
+    fn entry(declaration: Result<Declaration, String>) -> Arc<Entry> {
+        let declaration = declaration.expect("a declaration");
+        let (Form::Fresh(spec) | Form::Cells { spec, .. }) = declaration.form else { panic!("a pipe") };
+        Registry::new().create(&declaration.name, spec).expect("memory for an object")
+    }
+
+    fn shown(entry: &Entry) -> (String, Option<String>) {
+        let mut out = Vec::new();
+        let problem = write(entry, &mut out).expect("a vector takes every write");
+        (String::from_utf8(out).expect("text"), problem)
+    }
+
+    fn check(entry: &Entry, expected: &str) {
+        assert_eq!(shown(entry), (expected.to_owned(), None));
+    }
+
+    fn packed(value: impl serde::Serialize) -> Vec<u8> {
+        rmp_serde::to_vec_named(&value).expect("it can be written")
+    }
+
+    #[test]
+    fn elements_of_every_type_are_exact() {
+        for (bytes, element, expected) in [
+            (&[255][..], Element::I8, "-1"),
+            (&[255], Element::U8, "255"),
+            (&[1], Element::Bool, "true"),
+            (&[0, 128], Element::I16, "-32768"),
+            (&[255; 2], Element::U16, "65535"),
+            (&[255; 4], Element::I32, "-1"),
+            (&[255; 4], Element::U32, "4294967295"),
+            (&[255; 8], Element::I64, "-1"),
+            (&[255; 8], Element::U64, "18446744073709551615"),
+            (&0.1_f32.to_le_bytes(), Element::F32, "0.1"),
+            (&f64::NAN.to_le_bytes(), Element::F64, "\"NaN\""),
+        ] {
+            let mut json = Vec::new();
+            write_element(bytes, element, &mut json);
+            assert_eq!(String::from_utf8_lossy(&json), expected, "{element:?}");
+        }
+    }
+
+    #[test]
+    fn arrays_are_read_in_pieces() {
+        let count = BYTES_AT_ONCE / 2 + 3;
+        let array = entry(declare::array(&format!("a=u16:{count}")));
+        check(&array, &format!("[{}]", vec!["0"; count].join(",")));
+    }
+
+    #[test]
+    fn lists_and_dictionaries_keep_their_order() {
+        let party = parties::of_this_thread().expect("a number");
+        let list = entry(declare::list("l"));
+        let Object::List(inner) = &list.object else { panic!("{list:?}") };
+        inner.append(party, &packed((1, "a"))).expect("room");
+        inner.append(party, &packed(Option::<u8>::None)).expect("room");
+        check(&list, r#"[[1,"a"],null]"#);
+
+        let dict = entry(declare::dict("d"));
+        let Object::Dict(inner) = &dict.object else { panic!("{dict:?}") };
+        inner.set(party, &packed("z"), &packed(1)).expect("room");
+        inner.set(party, &packed(2), &packed([2.5])).expect("room");
+        check(&dict, r#"{"z":1,"2":[2.5]}"#);
+    }
+
+    #[test]
+    fn what_is_no_value_is_null_and_told() {
+        let party = parties::of_this_thread().expect("a number");
+        let list = entry(declare::list("l"));
+        let Object::List(inner) = &list.object else { panic!("{list:?}") };
+        for record in [&packed(1)[..], &[0x92], &packed(3), &[0xc1]] {
+            inner.append(party, record).expect("room");
+        }
+        let problem = "[1] cannot be shown: it is not MessagePack: it ends early; it is null here";
+        assert_eq!(shown(&list), ("[1,null,3,null]".to_owned(), Some(problem.to_owned())));
+
+        let dict = entry(declare::dict("d"));
+        let Object::Dict(inner) = &dict.object else { panic!("{dict:?}") };
+        inner.set(party, &[0x92], &packed(1)).expect("room");
+        inner.set(party, &packed("a"), &vec![0x91; 1_000_000]).expect("room");
+        inner.set(party, &packed("b"), &packed(2)).expect("room");
+        let problem = "a key cannot be shown: it is not MessagePack: it ends early; it is left out";
+        assert_eq!(shown(&dict), (r#"{"a":null,"b":2}"#.to_owned(), Some(problem.to_owned())));
+    }
 }

@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn values_nest_as_deep_as_the_limit_and_no_deeper() {
-        let nested = |depth| [vec![0x91; depth], vec![0x90]].concat();
+        let nested = |levels| [vec![0x91; levels - 1], vec![0x90]].concat();
         assert!(from_message_pack::<serde_json::Value>(&nested(DEPTH_MAX)).is_ok());
         assert!(from_message_pack::<serde_json::Value>(&nested(DEPTH_MAX + 1)).is_err());
         assert!(from_message_pack::<serde_json::Value>(&nested(1 << 20)).is_err());

@@ -133,7 +133,8 @@ impl<'a> ConditionGuard<'a> {
 
     /// Whether the last holder died, or ended its call, while it held the lock.
     ///
-    /// After a wait, this speaks of the one who held the lock before it was taken again.
+    /// After a wait, this speaks of the one who held the lock before it was taken again. A wait with a limit answers
+    /// that it was notified, then: what was left half changed is to be looked at.
     #[must_use]
     pub fn owner_died(&self) -> bool {
         self.lock.owner_died()
@@ -161,9 +162,7 @@ impl<'a> ConditionGuard<'a> {
 
     fn wait_within(&self, patience: &Patience<'_>) -> Result<bool, SharedError> {
         let found = wait(self.lock.handle(), patience)?;
-        if let Some(found) = found {
-            self.lock.found(found);
-        }
+        self.lock.found(found.unwrap_or(Found::Released));
         Ok(found.is_some())
     }
 

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use super::handle::Handle;
 use super::{
     Array, Barrier, BoundedSemaphore, Condition, Dict, Element, Event, JoinableQueue, List, Lock, Namespace,
-    PipeEnd, PipeOptions, Queue, QueueOptions, RLock, RecordOptions, Semaphore, SharedError, Value,
+    Pipe, PipeEnd, PipeOptions, Queue, QueueOptions, RLock, RecordOptions, Semaphore, SharedError, Value,
 };
 use crate::pool::Pool;
 use crate::pool::error::{Error, ErrorKind};
@@ -164,7 +164,7 @@ impl Pool {
     /// # Errors
     ///
     /// [`ErrorKind::Setting`], [`ErrorKind::SetUp`]; see above.
-    pub fn pipe<A, B>(&self, name: &str) -> Result<(PipeEnd<A, B>, PipeEnd<B, A>), Error> {
+    pub fn pipe<A, B>(&self, name: &str) -> Result<Pipe<A, B>, Error> {
         self.pipe_with(name, PipeOptions::new())
     }
 
@@ -173,11 +173,7 @@ impl Pool {
     /// # Errors
     ///
     /// [`ErrorKind::Setting`], [`ErrorKind::SetUp`]; see above.
-    pub fn pipe_with<A, B>(
-        &self,
-        name: &str,
-        options: PipeOptions,
-    ) -> Result<(PipeEnd<A, B>, PipeEnd<B, A>), Error> {
+    pub fn pipe_with<A, B>(&self, name: &str, options: PipeOptions) -> Result<Pipe<A, B>, Error> {
         self.make_pipe(name, options, true)
     }
 
@@ -186,10 +182,7 @@ impl Pool {
     /// # Errors
     ///
     /// [`ErrorKind::Setting`], [`ErrorKind::SetUp`]; see above.
-    pub fn one_way_pipe<T>(
-        &self,
-        name: &str,
-    ) -> Result<(PipeEnd<Infallible, T>, PipeEnd<T, Infallible>), Error> {
+    pub fn one_way_pipe<T>(&self, name: &str) -> Result<Pipe<Infallible, T>, Error> {
         self.one_way_pipe_with(name, PipeOptions::new())
     }
 
@@ -202,7 +195,7 @@ impl Pool {
         &self,
         name: &str,
         options: PipeOptions,
-    ) -> Result<(PipeEnd<Infallible, T>, PipeEnd<T, Infallible>), Error> {
+    ) -> Result<Pipe<Infallible, T>, Error> {
         self.make_pipe(name, options, false)
     }
 
@@ -264,12 +257,7 @@ impl Pool {
         Ok(Handle::new(self.registry.create(name, spec)?))
     }
 
-    fn make_pipe<A, B>(
-        &self,
-        name: &str,
-        options: PipeOptions,
-        duplex: bool,
-    ) -> Result<(PipeEnd<A, B>, PipeEnd<B, A>), Error> {
+    fn make_pipe<A, B>(&self, name: &str, options: PipeOptions, duplex: bool) -> Result<Pipe<A, B>, Error> {
         let [first, second] = self.registry.create_pipe(name, options.shape(duplex))?;
         let first = PipeEnd::new(Handle::new(first)).map_err(|error| unusable(name, error))?;
         let second = PipeEnd::new(Handle::new(second)).map_err(|error| unusable(name, error))?;

@@ -300,7 +300,7 @@ impl<K, V> Dict<K, V> {
         next: impl FnMut(&mut Parts<'_>) -> Result<Option<T>, SharedError>,
     ) -> Result<Vec<T>, SharedError> {
         let mut sequence = Vec::new();
-        self.handle.said(self.inner().all(&mut sequence))?;
+        self.handle.said(self.inner().all(usize::MAX, &mut sequence))?;
         collect(Parts::new(&self.handle, &sequence), next)
     }
 

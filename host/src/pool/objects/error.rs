@@ -45,7 +45,7 @@ kinds! {
     TooMany,
     /// No element at this index.
     OutOfRange,
-    /// The item can never fit.
+    /// The item can never fit, or has more than 64 MiB.
     TooLarge,
     /// The list or the dictionary has no room left.
     NoRoom,

@@ -9,7 +9,7 @@ use wasmpool_abi::shared::{REFERENCE_KEY, Refusal};
 use super::error::SharedError;
 use super::{Entry, parties};
 use crate::shm::object::patience::{Patience, Unnoticed};
-use crate::shm::object::text;
+use crate::shm::object::text::{self, About};
 use crate::shm::object::{Object, Outcome, Party};
 
 /// An object that this process uses. It lives as long as this does.
@@ -58,7 +58,8 @@ impl Handle {
 
     #[cold]
     pub(super) fn refused(&self, refusal: Refusal) -> SharedError {
-        SharedError::new(refusal.into(), text::explain(&self.entry.name, &self.entry.spec, refusal))
+        let Entry { name, spec, .. } = &*self.entry;
+        SharedError::new(refusal.into(), text::explain(name, spec, refusal, &About::Nothing))
     }
 
     /// Writes the handle in the form that guests open: a map of one entry.

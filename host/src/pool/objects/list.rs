@@ -234,7 +234,7 @@ impl<T> List<T> {
         T: DeserializeOwned,
     {
         let mut sequence = Vec::new();
-        self.handle.said(self.inner().all(first, count, &mut sequence))?;
+        self.handle.said(self.inner().all(first, count, usize::MAX, &mut sequence))?;
         collect(Parts::new(&self.handle, &sequence), Parts::next)
     }
 

@@ -58,7 +58,7 @@ pub use options::{
     PIPE_BYTES_DEFAULT, PipeOptions, QUEUE_BYTES_DEFAULT, QUEUE_ITEM_BYTES_DEFAULT, QueueOptions,
     RECORD_BYTES_DEFAULT, RECORDS_DEFAULT, RecordOptions,
 };
-pub use pipe::PipeEnd;
+pub use pipe::{Pipe, PipeEnd};
 pub use queue::{Items, JoinableQueue, Queue};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use value::Value;
@@ -70,7 +70,7 @@ use crate::process::memory;
 use crate::shm::object::ground::{Ground, Rights};
 use crate::shm::object::spec::{PipeShape, Spec};
 use crate::shm::object::text::noun;
-use crate::shm::object::{Object, Party};
+use crate::shm::object::{CallEnd, Object, Party};
 use crate::shm::region::Region;
 
 /// A shared object as this process has it.
@@ -220,10 +220,12 @@ impl Registry {
         Ok([first, second])
     }
 
-    /// Removes every trace of a party from all objects.
-    pub(super) fn bury(&self, party: Party) {
+    /// Removes every trace of a thread that ends from all objects, as if a call of it had ended.
+    pub(super) fn let_go(&self, party: Party) {
         let entries: Vec<Arc<Entry>> = self.entries().values().filter_map(Weak::upgrade).collect();
         for entry in entries {
+            // It does not die: a barrier at which it has met others does not break.
+            entry.object.end_call(party, CallEnd::Normal);
             entry.object.bury(party);
         }
     }

@@ -87,7 +87,7 @@ impl Namespace {
     /// When a name cannot be decoded.
     pub fn names(&self) -> Result<Vec<String>, SharedError> {
         let mut sequence = Vec::new();
-        self.handle.said(self.inner().all(&mut sequence))?;
+        self.handle.said(self.inner().all(usize::MAX, &mut sequence))?;
         collect(Parts::new(&self.handle, &sequence), |parts| {
             let name = parts.next()?;
             parts.next_bytes()?;

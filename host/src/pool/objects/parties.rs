@@ -98,7 +98,7 @@ impl Drop for Mine {
         let Some(party) = self.0.get() else { return };
         let registries: Vec<Arc<Registry>> = parties().registries.iter().filter_map(Weak::upgrade).collect();
         for registry in registries {
-            registry.bury(*party);
+            registry.let_go(*party);
         }
         give_back(*party);
     }

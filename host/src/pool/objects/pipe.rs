@@ -59,6 +59,9 @@ pub struct PipeEnd<S, R = S> {
     messages: PhantomData<fn(S) -> R>,
 }
 
+/// The two ends of a pipe: the first sends `A` and receives `B`, the second the other way round.
+pub type Pipe<A, B = A> = (PipeEnd<A, B>, PipeEnd<B, A>);
+
 handle!(PipeEnd<S, R> { handle, presence, messages }, Pipe(Inner));
 
 impl<S, R> PipeEnd<S, R> {

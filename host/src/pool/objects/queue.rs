@@ -224,7 +224,11 @@ impl<T> Queue<T> {
         Ok(self.len()? == 0)
     }
 
-    /// Whether there are as many items as there can be.
+    /// Whether there are as many items as there can be: whoever puts one more has to wait.
+    ///
+    /// Also a queue that is not full makes one wait whose item finds no room among the bytes of the others, of those in
+    /// hand, and of those that were [reported](Self::take_reported) and not collected; how large an item may be depends
+    /// on all of them, so that only [`try_put`](Self::try_put) can tell.
     ///
     /// # Errors
     ///

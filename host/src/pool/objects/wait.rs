@@ -7,8 +7,9 @@ use wasmpool_abi::shared::Refusal;
 use super::error::{SharedError, SharedErrorKind};
 use super::handle::{for_ever, within};
 use super::{Shareable, parties};
+use crate::shm::object::Object;
 use crate::shm::object::several::{OBJECTS_MAX, wait_for_any};
-use crate::shm::object::{Object, text};
+use crate::shm::object::text::{self, About};
 
 /// Waits until one of several objects is ready (Python's `connection.wait`).
 ///
@@ -19,7 +20,7 @@ use crate::shm::object::{Object, text};
 ///
 /// # Errors
 ///
-/// [`Invalid`](SharedErrorKind::Invalid) for no objects or more than 64; [`WrongKind`](SharedErrorKind::WrongKind)
+/// [`Invalid`](SharedErrorKind::Invalid) for no objects or more than 128; [`WrongKind`](SharedErrorKind::WrongKind)
 /// when one is never ready: values, arrays, conditions, barriers, lists, dictionaries.
 ///
 /// # Examples
@@ -32,7 +33,7 @@ use crate::shm::object::{Object, text};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let pool = wasmpool::Pool::builder().workers(1).build()?;
 /// let (numbers, stop) = (pool.queue::<i64>("numbers", 8)?, pool.event("stop")?);
-/// assert_eq!(wait_any(&[&numbers, &stop], Some(Duration::ZERO))?, []);
+/// assert!(wait_any(&[&numbers, &stop], Some(Duration::ZERO))?.is_empty());
 /// stop.set()?;
 /// assert_eq!(wait_any(&[&numbers, &stop], None)?, [1]);
 /// numbers.put(&7)?;
@@ -66,7 +67,7 @@ fn refused(objects: &[&dyn Shareable], refusal: Refusal) -> SharedError {
         _ => None,
     };
     let text = match entry.or_else(|| entries.clone().next()) {
-        Some(entry) => text::explain(&entry.name, &entry.spec, refusal),
+        Some(entry) => text::explain(&entry.name, &entry.spec, refusal, &About::Nothing),
         None => format!("{refusal:?}"),
     };
     SharedError::new(refusal.into(), text)

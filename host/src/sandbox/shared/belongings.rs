@@ -74,7 +74,7 @@ impl Belongings {
     }
 
     /// The names of all of them, in the order of their grants.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.objects.iter().map(|belonging| belonging.name.as_str())
     }
 }

@@ -4,17 +4,19 @@
 //! time. What an object answers goes to the guest's buffer if it fits, and otherwise stays *staged* until the guest
 //! has made room and fetches it.
 
+use wasmpool_abi::VALUE_BYTES_MAX;
 use wasmpool_abi::shared::{RecordOp, Refusal, split_first};
 use wasmtime::Caller;
 
 use super::belongings::Belonging;
-use super::trouble::{About, Trouble};
+use super::trouble::Trouble;
 use super::waiting::{Sleeper, patience};
 use super::{Shared, Stopped, check_room, deliver, fetch, finish, finish_with, place, tell};
 use crate::sandbox::guest::Guest;
 use crate::shm::object::dict::Dict;
 use crate::shm::object::list::List;
 use crate::shm::object::spec::Spec;
+use crate::shm::object::text::About;
 use crate::shm::object::{Object, Party};
 
 /// Bytes of a version, before the record that it belongs to.
@@ -200,7 +202,8 @@ fn on_list(
         }
         RecordOp::All => {
             let first = u64::try_from(index).map_err(|_| Refusal::OutOfRange)?;
-            list.all(first, (count != 0).then_some(count), into)?;
+            let part = list.all(first, (count != 0).then_some(count), VALUE_BYTES_MAX, into);
+            part.map_err(|refusal| too_much(refusal, "ask for fewer records, a slice at a time"))?;
             return Ok(Answered::Record);
         }
         RecordOp::Append => return Ok(Answered::Number(list.append(party, value)?.into())),
@@ -245,7 +248,8 @@ fn on_dict(
             return Ok(Answered::Record);
         }
         RecordOp::All => {
-            dict.all(into)?;
+            let all = dict.all(VALUE_BYTES_MAX, into);
+            all.map_err(|refusal| too_much(refusal, "look its keys up one by one"))?;
             return Ok(Answered::Record);
         }
         RecordOp::Contains => return Ok(Answered::Number(dict.contains(key)?.into())),
@@ -268,6 +272,17 @@ fn on_dict(
         RecordOp::Append | RecordOp::Insert => return Err(Refusal::WrongKind.into()),
     }
     Ok(Answered::Number(0))
+}
+
+/// Says what to do instead where more was asked for than is answered at once.
+fn too_much(refusal: Refusal, remedy: &str) -> Trouble {
+    match refusal {
+        Refusal::TooLarge => {
+            let words = format!("does not answer more than {VALUE_BYTES_MAX} bytes at once: {remedy}");
+            Trouble::words(Refusal::TooLarge, words)
+        }
+        other => other.into(),
+    }
 }
 
 /// A version and the record behind it.
@@ -309,8 +324,8 @@ fn take_in<const N: usize>(
     inputs: [Bytes; N],
 ) -> Result<(), Stopped> {
     let total: u64 = inputs.iter().map(|input| u64::from(input.length)).sum();
-    let most = bytes_max(&caller.data().shared.object(handle)?.1.spec);
-    if total > most {
+    let spec = &caller.data().shared.object(handle)?.1.spec;
+    if total > bytes_max(spec).ok_or(Refusal::WrongKind)? {
         return Err(Trouble::new(Refusal::TooLarge, About::Bytes(total)).into());
     }
     let mut incoming = std::mem::take(&mut caller.data_mut().shared.incoming);
@@ -334,18 +349,19 @@ fn check_readable(caller: &Caller<'_, Guest>, bytes: Bytes) -> Result<(), Stoppe
 }
 
 /// Most bytes that an object could take at once, with what goes along: versions, and the lengths in a sequence.
-fn bytes_max(spec: &Spec) -> u64 {
+/// Nothing for one that takes none.
+fn bytes_max(spec: &Spec) -> Option<u64> {
     const LENGTH_BYTES: u64 = size_of::<u32>() as u64;
-    match spec {
+    let most = match spec {
         Spec::Queue(shape) => shape.bytes_max,
         Spec::Pipe { shape, .. } => shape.bytes_max,
         Spec::List(shape) | Spec::Dict { shape, .. } => {
             let lengths = 2 * LENGTH_BYTES * u64::from(shape.records_max);
             shape.bytes_max.saturating_add(lengths).saturating_add(VERSION_BYTES as u64)
         }
-        // They take no bytes; which is for the operation to say.
-        _ => u64::from(u32::MAX),
-    }
+        _ => return None,
+    };
+    Some(most.min((VALUE_BYTES_MAX + VERSION_BYTES) as u64))
 }
 
 /// Has an object write its answer to the instance's memory for that.

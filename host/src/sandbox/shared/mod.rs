@@ -176,6 +176,7 @@ fn finish_with(
 }
 
 /// The guest's memory.
+#[inline]
 fn guest_memory(caller: &Caller<'_, Guest>) -> Result<Memory, Stopped> {
     guest::exported_memory(caller).map_err(Stopped::Trapped)
 }
@@ -199,14 +200,17 @@ fn check_room(caller: &Caller<'_, Guest>, address: u32, bytes: usize) -> Result<
 /// Where a number is to be told, or nowhere for an `out` of 0: nobody wants to know. Traps where it cannot be.
 ///
 /// It is found before an operation and written to after it, so that what cannot be told is not done.
+#[inline]
 fn place<'a>(caller: &'a Caller<'_, Guest>, out: u32) -> Result<Option<NumberCell<'a>>, Stopped> {
     if out == 0 {
         return Ok(None);
     }
-    memory::number(caller, guest_memory(caller)?, out).map(Some).map_err(Stopped::out_of_bounds)
+    let memory = guest_memory(caller)?;
+    memory::number(caller, memory, &caller.data().extent, out).map(Some).map_err(Stopped::out_of_bounds)
 }
 
 /// Tells a number there.
+#[inline]
 fn tell(place: Option<NumberCell<'_>>, number: u64) {
     if let Some(place) = place {
         place.set(number);

@@ -4,7 +4,7 @@ use wasmpool_abi::shared::{CellOp, Element, Op, Refusal, SliceOp};
 use wasmtime::Caller;
 
 use super::belongings::Belonging;
-use super::trouble::{About, Trouble};
+use super::trouble::Trouble;
 use super::waiting::{Sleeper, patience};
 use super::{Stopped, check_room, deliver, fetch, finish_with, place, tell};
 use crate::sandbox::guest::Guest;
@@ -13,6 +13,7 @@ use crate::shm::object::cells::Cells;
 use crate::shm::object::lock::{Found, Lock};
 use crate::shm::object::patience::Patience;
 use crate::shm::object::spec::Spec;
+use crate::shm::object::text::About;
 
 /// Bytes that are copied between an array and guest memory at a time: few enough to stay in the nearest cache.
 const CHUNK_BYTES: usize = 16 << 10;

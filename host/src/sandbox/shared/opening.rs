@@ -6,11 +6,13 @@ use wasmpool_abi::shared::{Element, Kind, OBJECT_NAME_BYTES_MAX, Refusal};
 use wasmtime::Caller;
 
 use super::belongings::Belonging;
-use super::trouble::{About, Trouble, noun};
+use super::handles::HANDLES_MAX;
+use super::trouble::Trouble;
 use super::{Stopped, check_room, deliver, fetch, finish, finish_with, views};
 use crate::sandbox::guest::Guest;
 use crate::shm::object::Object;
 use crate::shm::object::spec::Spec;
+use crate::shm::object::text::About;
 
 /// What a guest passes for "whatever it is".
 const ANY: i32 = -1;
@@ -28,10 +30,7 @@ pub(super) fn open(
         Ok(object) => (Some(object), take(&mut caller, object, kind, element)),
         Err(stopped) => (None, Err(stopped)),
     };
-    // A full table is nobody's fault but the call's.
-    let about = object
-        .filter(|_| !matches!(opened, Err(Stopped::Refused(Trouble { refusal: Refusal::TooManyOpen, .. }))));
-    finish(&mut caller, about, opened.map(i64::from))
+    finish(&mut caller, object, opened.map(i64::from))
 }
 
 fn read_name(caller: &Caller<'_, Guest>, name: u32, name_bytes: u32) -> Result<String, Stopped> {
@@ -58,7 +57,12 @@ fn take(caller: &mut Caller<'_, Guest>, object: usize, kind: i32, element: i32) 
             _ => {}
         }
     }
-    Ok(shared.handles.open(object).ok_or(Refusal::TooManyOpen)?)
+    shared.handles.open(object).ok_or_else(|| {
+        let words = format!(
+            "cannot be opened: the call has {HANDLES_MAX} shared objects open, which is the most; close some"
+        );
+        Trouble::words(Refusal::TooManyOpen, words).into()
+    })
 }
 
 fn check_kind(belonging: &Belonging, kind: i32) -> Result<(), Trouble> {
@@ -69,7 +73,7 @@ fn check_kind(belonging: &Belonging, kind: i32) -> Result<(), Trouble> {
     if expected == belonging.spec.kind() {
         return Ok(());
     }
-    Err(Trouble::new(Refusal::WrongKind, About::Expected(noun(expected))))
+    Err(Trouble::new(Refusal::WrongKind, About::Kind(expected)))
 }
 
 fn check_element(belonging: &Belonging, element: i32) -> Result<(), Trouble> {
@@ -80,7 +84,7 @@ fn check_element(belonging: &Belonging, element: i32) -> Result<(), Trouble> {
         Element::from_code(element).ok_or_else(|| Trouble::invalid("holds no such elements as any"))?;
     match &belonging.spec {
         Spec::Value { element } | Spec::Array { element, .. } if *element == expected => Ok(()),
-        _ => Err(Trouble::new(Refusal::WrongElement, About::Expected(expected.name()))),
+        _ => Err(Trouble::new(Refusal::WrongElement, About::Element(expected))),
     }
 }
 

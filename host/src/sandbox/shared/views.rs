@@ -34,22 +34,26 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
-
 use std::sync::Arc;
 
-use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use wasmpool_abi::shared::{Refusal, ViewMode};
 use wasmtime::{Caller, Memory};
 
 use super::belongings::{Belonging, Belongings};
-use super::trouble::{About, Trouble};
+use super::trouble::Trouble;
 use super::windows::{Room, WINDOW_BYTES_MAX, Windows};
 use crate::sandbox::engine::WASM_PAGE_BYTES;
 use crate::sandbox::guest::Guest;
 use crate::shm::object::Object;
 use crate::shm::object::cells::{Cells, Lease};
 use crate::shm::object::ground::PAGE_BYTES;
+use crate::shm::object::text::About;
 use crate::shm::region::Region;
+
+/// Largest view whose pages are entered into the page table at once. One by one they cost ten times as much, and more
+/// than to sum what is on them; of a larger view, it is less likely that all are wanted.
+const POPULATED_BYTES_MAX: usize = 256 << 20;
 
 /// Views that a call can have at a time.
 const VIEWS_MAX: usize = 256;
@@ -285,9 +289,16 @@ impl Views {
         // memory does not extend to, and into which no Rust reference points, because host functions copy by
         // addresses. It stays inside, for the window was taken for this many bytes.
         unsafe { rustix::mm::mremap_fixed(from.cast(), 0, bytes, MremapFlags::MAYMOVE, to) }?;
-        if wanted.mode == ViewMode::ReadOnly {
+        let is_read_only = wanted.mode == ViewMode::ReadOnly;
+        if is_read_only {
             // SAFETY: just these pages were mapped just now, and the guest does not run meanwhile.
             unsafe { rustix::mm::mprotect(to, bytes, MprotectFlags::READ) }?;
+        }
+        if bytes <= POPULATED_BYTES_MAX {
+            let populate = if is_read_only { Advice::LinuxPopulateRead } else { Advice::LinuxPopulateWrite };
+            // SAFETY: the same pages. They are there already; only the page table learns of them. A kernel that does
+            // not know how lets them fault one by one.
+            let _ = unsafe { rustix::mm::madvise(to, bytes, populate) };
         }
         Ok(())
     }

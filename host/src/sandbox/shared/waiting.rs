@@ -98,6 +98,9 @@ fn wait_for_handles(guest: &Guest, handles: &[i32], limit: i64, ready: &mut [boo
             let words = "one of these shared objects is never ready: events, queues, pipes, locks and semaphores are";
             Trouble::words(Refusal::WrongKind, words)
         }
+        Refusal::TimedOut => {
+            Trouble::words(Refusal::TimedOut, "none of these shared objects was ready in time: wait longer")
+        }
         other => other.into(),
     })
 }

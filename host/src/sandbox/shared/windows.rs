@@ -159,7 +159,8 @@ mod tests {
             assert_eq!(windows.free(10 * PAGE), Some(10 * PAGE..14 * PAGE));
             assert_eq!(windows.free(14 * PAGE), Some(14 * PAGE..16 * PAGE));
         }
-        assert_eq!(windows.clear(), [10 * PAGE..20 * PAGE]);
+        let all = 10 * PAGE..20 * PAGE;
+        assert_eq!(windows.clear(), vec![all]);
         assert!(windows.is_empty());
     }
 

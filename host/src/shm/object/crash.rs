@@ -67,9 +67,12 @@ mod simulation {
         /// Where this thread shall die.
         static APPOINTED: Cell<Appointed> = const { Cell::new(Appointed::Nowhere) };
         /// What happens meanwhile, and at which place.
-        static MEANWHILE: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+        static MEANWHILE: RefCell<Option<Meanwhile>> = const { RefCell::new(None) };
         static IS_DYING: Cell<bool> = const { Cell::new(false) };
     }
+
+    /// A place, and what happens there.
+    type Meanwhile = (&'static str, Box<dyn FnOnce()>);
 
     #[derive(Clone, Copy)]
     enum Appointed {
@@ -94,8 +97,10 @@ mod simulation {
         if is_dying() || std::thread::panicking() {
             return;
         }
-        let meanwhile = MEANWHILE.with_borrow_mut(|meanwhile| meanwhile.take_if(|(place, _)| *place == name));
-        if let Some((_, happen)) = meanwhile {
+        // A thread that ends lets go of what it held when it has nothing planned any more.
+        let meanwhile =
+            MEANWHILE.try_with(|meanwhile| meanwhile.borrow_mut().take_if(|(place, _)| *place == name));
+        if let Ok(Some((_, happen))) = meanwhile {
             happen();
         }
         match APPOINTED.get() {

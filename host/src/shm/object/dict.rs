@@ -27,13 +27,17 @@
 //! searched, and moved never. Removed slots are cleaned up by filling the other table anew, once they are more than a
 //! quarter; so, but for deaths just then, a quarter is free. A search ends behind the last slot in any case.
 //!
+//! What lies where, and the search, stand in `slots`; what fills the other table in `tables`.
+//!
 //! Length and number of removed slots are derived, under the mutex, behind the store that commits. While somebody is
 //! inside or died there, [`Dict::len`] counts.
 //!
 //! Keys are hashed with a seed that guests do not know, so that they cannot choose keys that collide; who may write
 //! to the pages can make searches long, but not endless.
 
-use std::hash::{BuildHasher, Hasher};
+mod slots;
+mod tables;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::FixedState;
@@ -41,22 +45,12 @@ use wasmpool_abi::shared::Refusal;
 
 use super::crash::crash_point;
 use super::ground::{Entered, Ground};
-use super::heap::Place;
 use super::list::Version;
-use super::records::{self, LENGTH, REMOVED, Records, State, Table, begin_element};
+use super::records::{self, LENGTH, REMOVED, Records, Table, begin_element, element_bytes};
 use super::spec::RecordsShape;
 use super::{Outcome, Party};
-
-/// A slot that no search passes.
-const FREE: u64 = 0;
-
-/// A slot that searches pass: there was a record.
-const REMOVED_SLOT: u64 = 1;
-
-/// Where a record has what.
-const BORN: usize = 8;
-const TAG: usize = 16;
-const KEY: usize = 24;
+use slots::{BORN, FREE, Found, KEY, Key, REMOVED_SLOT, Record};
+use tables::Batch;
 
 /// Looks at the mutex before [`Dict::len`] counts by itself.
 const RESTS: u32 = 64;
@@ -75,29 +69,6 @@ fn slots_of(shape: RecordsShape) -> usize {
 pub(crate) struct Dict {
     records: Records,
     hasher: FixedState,
-}
-
-/// A record in the heap.
-#[derive(Clone, Copy)]
-struct Record {
-    place: Place,
-    offset: usize,
-    key_bytes: usize,
-}
-
-/// What a search for a key came to.
-enum Found {
-    /// The key is in this slot.
-    Here(usize, Record),
-    /// It is nowhere; this slot is where it belongs.
-    Nowhere(usize),
-}
-
-/// A key and its hash.
-#[derive(Clone, Copy)]
-struct Key<'a> {
-    bytes: &'a [u8],
-    hash: u32,
 }
 
 impl Dict {
@@ -296,21 +267,26 @@ impl Dict {
 
     /// Copies all keys and values in turn, in the order in which keys were added, as of one instant, to `into`'s end.
     ///
-    /// They are a sequence as [`wasmpool_abi::shared::split_first`] takes it apart. A key that was removed and added
-    /// again counts from then.
+    /// They are a sequence of at most `bytes_max` bytes, as [`wasmpool_abi::shared::split_first`] takes it apart. A key
+    /// that was removed and added again counts from then.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Poisoned`]; [`Refusal::TimedOut`] when others change the dictionary without a pause.
-    pub(crate) fn all(&self, into: &mut Vec<u8>) -> Outcome<()> {
+    /// [`Refusal::TooLarge`] when there is more; [`Refusal::Poisoned`]; [`Refusal::TimedOut`] when others change the
+    /// dictionary without a pause.
+    pub(crate) fn all(&self, bytes_max: usize, into: &mut Vec<u8>) -> Outcome<()> {
         let end = into.len();
         self.records.look(|| {
             into.truncate(end);
             let mut bytes_left = self.records.bytes_max();
-            let mut found = Vec::new();
+            let (mut found, mut bytes) = (Vec::new(), 0);
             for record in self.records_of(self.active()?) {
                 let record = record?;
                 bytes_left = bytes_left.checked_sub(record.place.bytes()).ok_or(Refusal::Poisoned)?;
+                bytes += element_bytes(record.key_bytes) + element_bytes(record.value_bytes());
+                if bytes > bytes_max {
+                    return Err(Refusal::TooLarge);
+                }
                 found.push((self.word(record, BORN), record));
             }
             self.checked(found.len() as u64)?;
@@ -357,12 +333,6 @@ impl Dict {
 
     fn active(&self) -> Outcome<Table> {
         Ok(self.records.state()?.active)
-    }
-
-    fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(bytes);
-        Key { bytes, hash: hasher.finish() as u32 }
     }
 
     /// Sets or adds one record; the mutex is held.
@@ -421,84 +391,8 @@ impl Dict {
         Ok(())
     }
 
-    /// Moves all records to the other table, without the removed slots.
-    fn clean_up(&self, active: Table) -> Outcome<()> {
-        let other = active.other();
-        self.empty(other);
-        let slots = self.records.table(other);
-        let mut length = 0;
-        for record in self.records_of(active) {
-            let record = record?;
-            let hash = self.word(record, TAG) as u32;
-            let mut way = way(hash, slots.len());
-            // Relaxed, here and below: the state's store releases the table.
-            let free = way.find(|at| slots[*at].load(Ordering::Relaxed) == FREE).ok_or(Refusal::Poisoned)?;
-            slots[free].store(record.place.0, Ordering::Relaxed);
-            crash_point!("dict: the other table half filled");
-            length += 1;
-        }
-        self.checked(length)?;
-        self.switch(other);
-        self.derive(length, 0);
-        Ok(())
-    }
-
-    /// Builds the other table with a batch of records in it, and makes it the active one.
-    fn commit_batch(&self, entries: &[(&[u8], &[u8])], batch: &mut Batch) -> Outcome<()> {
-        let active = self.active()?;
-        let (length, removed) = self.sizes()?;
-        let other = active.other();
-        let slots = self.records.table(other);
-        for (from, to) in self.records.table(active).iter().zip(slots) {
-            // Relaxed: the state's store releases the table.
-            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-            crash_point!("dict: the other table half copied");
-        }
-        for (key, value) in entries {
-            let key = self.key(key);
-            let (slot, old) = match self.find(other, key)? {
-                Found::Here(slot, old) => (slot, Some(old)),
-                Found::Nowhere(slot) => (slot, None),
-            };
-            match old {
-                Some(old) => batch.replaced.push(old.place),
-                None => {
-                    batch.added += 1;
-                    self.room_for(length + batch.added)?;
-                    batch.reused += slots[slot].load(Ordering::Relaxed);
-                }
-            }
-            let new = self.write(key, value, old)?;
-            batch.written.push(new);
-            slots[slot].store(new.0, Ordering::Relaxed);
-            crash_point!("dict: one of a batch in the other table");
-        }
-        self.switch(other);
-        self.derive(length + batch.added, removed.saturating_sub(batch.reused));
-        Ok(())
-    }
-
     fn room_for(&self, length: u64) -> Outcome<()> {
         if length <= u64::from(self.shape().records_max) { Ok(()) } else { Err(Refusal::NoRoom) }
-    }
-
-    /// Makes every slot of a table free that is not the active one.
-    fn empty(&self, table: Table) {
-        for slot in self.records.table(table) {
-            // A page that was never touched stays untouched. Relaxed: the state's store releases the table.
-            if slot.load(Ordering::Relaxed) != FREE {
-                slot.store(FREE, Ordering::Relaxed);
-                crash_point!("dict: the other table half empty");
-            }
-        }
-    }
-
-    /// Makes a table the active one. The one that was so far can be overwritten then.
-    fn switch(&self, active: Table) {
-        self.records.commit_state(State { active, length: 0 });
-        crash_point!("dict: switched, not counted");
-        self.records.retire();
-        crash_point!("dict: switched");
     }
 
     /// Length and number of removed slots; the mutex is held.
@@ -523,106 +417,6 @@ impl Dict {
     fn derived(&self, offset: usize) -> &AtomicU64 {
         self.ground().word64(offset)
     }
-
-    /// Writes a record that nobody refers to yet, in the place of `old` in the order of keys.
-    fn write(&self, key: Key<'_>, value: &[u8], old: Option<Record>) -> Outcome<Place> {
-        let bytes = KEY.saturating_add(key.bytes.len()).saturating_add(value.len());
-        let place = self.records.allocate(bytes)?;
-        let (offset, _) = self.records.find(place.0, KEY)?;
-        let version = self.records.next_version();
-        let born = old.map_or(version, |old| self.word(old, BORN));
-        let tag = u64::from(key.hash) | (key.bytes.len() as u64) << 32;
-        for (at, word) in [(0, version), (BORN, born), (TAG, tag)] {
-            // Relaxed: whoever commits the record releases it.
-            self.ground().word64(offset + at).store(word, Ordering::Relaxed);
-        }
-        self.records.region().store(offset + KEY, key.bytes);
-        self.records.region().store(offset + KEY + key.bytes.len(), value);
-        crash_point!("dict: a record that nobody refers to");
-        Ok(place)
-    }
-
-    /// Looks for a key in a table.
-    fn find(&self, table: Table, key: Key<'_>) -> Outcome<Found> {
-        let slots = self.records.table(table);
-        let mut removed = None;
-        for at in way(key.hash, slots.len()) {
-            // SYNC record
-            match slots[at].load(Ordering::Acquire) {
-                FREE => return Ok(Found::Nowhere(removed.unwrap_or(at))),
-                REMOVED_SLOT => removed = removed.or(Some(at)),
-                word => {
-                    let record = self.record(word)?;
-                    if self.is_under(record, key) {
-                        return Ok(Found::Here(at, record));
-                    }
-                }
-            }
-        }
-        // Everywhere a record is more than there can be.
-        removed.map(Found::Nowhere).ok_or(Refusal::Poisoned)
-    }
-
-    /// The records that a table refers to.
-    fn records_of(&self, table: Table) -> impl Iterator<Item = Outcome<Record>> {
-        // SYNC record
-        let words = self.records.table(table).iter().map(|slot| slot.load(Ordering::Acquire));
-        words.filter(|word| *word > REMOVED_SLOT).map(|word| self.record(word))
-    }
-
-    /// The record that a slot refers to.
-    fn record(&self, word: u64) -> Outcome<Record> {
-        let (offset, place) = self.records.find(word, KEY)?;
-        // Relaxed: who read the word acquired it.
-        let tag = self.ground().word64(offset + TAG).load(Ordering::Relaxed);
-        let key_bytes = (tag >> 32) as usize;
-        let is_inside = key_bytes <= place.bytes() - KEY;
-        if is_inside { Ok(Record { place, offset, key_bytes }) } else { Err(Refusal::Poisoned) }
-    }
-
-    fn is_under(&self, record: Record, key: Key<'_>) -> bool {
-        record.key_bytes == key.bytes.len()
-            && self.word(record, TAG) as u32 == key.hash
-            && self.records.region().holds(record.offset + KEY, key.bytes)
-    }
-
-    fn version(&self, record: Record) -> Version {
-        self.word(record, 0)
-    }
-
-    fn word(&self, record: Record, at: usize) -> u64 {
-        // Relaxed: who found the record acquired it.
-        self.ground().word64(record.offset + at).load(Ordering::Relaxed)
-    }
-
-    /// Copies a value to the end of `into`.
-    fn read(&self, record: Record, into: &mut Vec<u8>) {
-        let value = record.offset + KEY + record.key_bytes;
-        self.records.region().load_to(value, record.value_bytes(), into);
-    }
-}
-
-impl Record {
-    fn value_bytes(self) -> usize {
-        self.place.bytes() - KEY - self.key_bytes
-    }
-}
-
-/// What an extension has done so far.
-struct Batch {
-    /// Records that are to be visible.
-    written: Vec<Place>,
-    /// Records that are not to be any more; some of those written, when a key comes twice.
-    replaced: Vec<Place>,
-    added: u64,
-    /// Removed slots that are not so any more.
-    reused: u64,
-}
-
-/// The slots in which a key with this hash can be, in order: all of them, once.
-fn way(hash: u32, slots: usize) -> impl Iterator<Item = usize> {
-    let first = hash as usize;
-    (0..slots).map(move |step| (first + step) & (slots - 1))
 }
 
 #[cfg(test)]

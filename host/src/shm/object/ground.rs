@@ -63,12 +63,19 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 pub(crate) struct Ground {
     region: Arc<Region>,
     rights: Rights,
+    /// A bell of the object's own, beside those that all objects have.
+    third_bell: Option<usize>,
 }
 
 impl Ground {
     /// Pages mapped with these rights.
     pub(crate) fn new(region: Arc<Region>, rights: Rights) -> Self {
-        Self { region, rights }
+        Self { region, rights, third_bell: None }
+    }
+
+    /// The same pages with a bell of the object's own at `offset`, which rings whenever all bells do.
+    pub(crate) fn with_third_bell(self, offset: usize) -> Self {
+        Self { third_bell: Some(offset), ..self }
     }
 
     /// The mapped pages.
@@ -77,6 +84,7 @@ impl Ground {
     }
 
     /// Whether the object may be changed.
+    #[inline]
     pub(crate) fn is_writable(&self) -> bool {
         self.rights == Rights::ReadWrite
     }
@@ -86,6 +94,7 @@ impl Ground {
     /// # Errors
     ///
     /// [`Refusal::ReadOnly`], [`Refusal::Poisoned`].
+    #[inline]
     pub(crate) fn check_writable(&self) -> Outcome<()> {
         if !self.is_writable() {
             return Err(Refusal::ReadOnly);
@@ -98,6 +107,7 @@ impl Ground {
     /// # Errors
     ///
     /// [`Refusal::Poisoned`].
+    #[inline]
     pub(crate) fn check(&self) -> Outcome<()> {
         // Relaxed: a mark that never goes away again; nothing is read on the strength of its absence.
         match self.word32(header::POISONED).load(Ordering::Relaxed) {
@@ -126,9 +136,12 @@ impl Ground {
     pub(crate) fn enter(&self, party: Party, repair: impl FnOnce() -> Outcome<()>) -> Outcome<Entered<'_>> {
         self.check_writable()?;
         let mutex = self.mutex();
-        let found = mutex
-            .lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed))
-            .map_err(|refusal| self.poison_if_impossible(refusal))?;
+        let found = match mutex.lock(party, &Patience::NONE) {
+            // Only who has to wait asks for the time, which costs as much as all the rest.
+            Err(Refusal::TimedOut) => mutex.lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed)),
+            found => found,
+        };
+        let found = found.map_err(|refusal| self.poison_if_impossible(refusal))?;
         let entered = Entered { mutex, party };
         crash_point!("ground: mutex taken");
         // It may have been spoilt while this waited, perhaps by what the last holder found.
@@ -159,11 +172,13 @@ impl Ground {
     }
 
     /// A 32-bit word of it.
+    #[inline]
     pub(crate) fn word32(&self, offset: usize) -> &AtomicU32 {
         self.region.word32(offset)
     }
 
     /// A 64-bit word of it.
+    #[inline]
     pub(crate) fn word64(&self, offset: usize) -> &AtomicU64 {
         self.region.word64(offset)
     }
@@ -180,8 +195,9 @@ impl Ground {
     /// Wakes everyone who sleeps on the object or is about to, on its mutex and its lock too, whatever
     /// the flags say.
     pub(crate) fn ring_all(&self) {
-        self.bell(header::BELL_A).bell.ring_always();
-        self.bell(header::BELL_B).bell.ring_always();
+        for offset in [header::BELL_A, header::BELL_B].into_iter().chain(self.third_bell) {
+            self.bell(offset).bell.ring_always();
+        }
         futex::wake_all(self.word32(header::MUTEX));
         // In an object without a lock nobody sleeps there.
         futex::wake_all(self.word32(header::LOCK));

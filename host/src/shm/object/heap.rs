@@ -71,6 +71,8 @@ impl Place {
 pub(crate) struct Heap {
     ground: Ground,
     offset: usize,
+    /// Where cursor and used lie.
+    counts: usize,
     granules: u64,
     /// Where the granules begin in the ground.
     data: usize,
@@ -91,7 +93,12 @@ impl Heap {
     pub(crate) fn open(ground: Ground, offset: usize, bytes_max: u64) -> Self {
         let granules = granules_of(bytes_max).min(GRANULES_MAX);
         let data = offset + data_offset(granules) as usize;
-        Self { ground, offset, granules, data }
+        Self { ground, offset, counts: offset, granules, data }
+    }
+
+    /// The same heap, its cursor and its count in the 16 bytes at `counts`, near other words that change with them.
+    pub(crate) fn with_counts_at(self, counts: usize) -> Self {
+        Self { counts, ..self }
     }
 
     /// Whether a string of so many bytes has room in the heap while it is empty.
@@ -106,9 +113,9 @@ impl Heap {
         let bytes = u32::try_from(bytes).ok()?;
         let count = granules_of(u64::from(bytes));
         // Relaxed, here and below: the mutex orders all of it, and readers without the mutex do not look here.
-        let used = self.ground.word64(self.offset + USED).load(Relaxed);
+        let used = self.ground.word64(self.counts + USED).load(Relaxed);
         let used_after = used.checked_add(count).filter(|used| *used <= self.granules)?;
-        let cursor = self.ground.word32(self.offset + CURSOR).load(Relaxed);
+        let cursor = self.ground.word32(self.counts + CURSOR).load(Relaxed);
         let cursor = u64::from(cursor).min(self.granules);
         let granule = self.find(cursor, self.granules, count).or_else(|| {
             // A run that begins before the cursor may reach beyond it.
@@ -118,9 +125,9 @@ impl Heap {
         let place = Place::new(granule, bytes);
         self.mark(place);
         crash_point!("heap: marked, not counted");
-        self.ground.word64(self.offset + USED).store(used_after, Relaxed);
+        self.ground.word64(self.counts + USED).store(used_after, Relaxed);
         crash_point!("heap: counted, the cursor as before");
-        self.ground.word32(self.offset + CURSOR).store(place.end() as u32, Relaxed);
+        self.ground.word32(self.counts + CURSOR).store(place.end() as u32, Relaxed);
         Some(place)
     }
 
@@ -132,7 +139,7 @@ impl Heap {
             crash_point!("heap: a word of a string unmarked");
             true
         });
-        let used = self.ground.word64(self.offset + USED);
+        let used = self.ground.word64(self.counts + USED);
         used.store(used.load(Relaxed).saturating_sub(place.granules()), Relaxed);
     }
 
@@ -145,8 +152,8 @@ impl Heap {
             }
         }
         crash_point!("heap: all unmarked");
-        self.ground.word32(self.offset + CURSOR).store(0, Relaxed);
-        self.ground.word64(self.offset + USED).store(0, Relaxed);
+        self.ground.word32(self.counts + CURSOR).store(0, Relaxed);
+        self.ground.word64(self.counts + USED).store(0, Relaxed);
     }
 
     /// Marks a place as in use, after [`Self::clear`].
@@ -160,7 +167,7 @@ impl Heap {
             return Err(Refusal::Poisoned);
         }
         self.mark(place);
-        let used = self.ground.word64(self.offset + USED);
+        let used = self.ground.word64(self.counts + USED);
         used.store(used.load(Relaxed).saturating_add(place.granules()), Relaxed);
         Ok(())
     }
@@ -198,7 +205,7 @@ impl Heap {
     /// Whether nothing is in use, for tests.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        let used = self.ground.word64(self.offset + USED).load(Relaxed);
+        let used = self.ground.word64(self.counts + USED).load(Relaxed);
         used == 0 && (0..words_of(self.granules)).all(|word| self.word(word).load(Relaxed) == 0)
     }
 

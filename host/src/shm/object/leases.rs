@@ -71,7 +71,6 @@ pub(super) struct Leases<'a> {
 
 /// What is written in an entry.
 struct Held {
-    party: usize,
     mode: ViewMode,
     is_valid: bool,
 }
@@ -216,7 +215,7 @@ impl<'a> Leases<'a> {
         let code = (entry & !BEGUN) >> MODE_SHIFT;
         let mode = i32::try_from(code).ok().and_then(|code| ViewMode::from_code(code.wrapping_sub(1)));
         let mode = mode.ok_or_else(|| self.ground.poison())?;
-        Ok(Some(Held { party: party_of(entry), mode, is_valid: entry & BEGUN == 0 }))
+        Ok(Some(Held { mode, is_valid: entry & BEGUN == 0 }))
     }
 
     fn range(self, index: usize) -> Range<u64> {
@@ -227,8 +226,8 @@ impl<'a> Leases<'a> {
     /// Leases that there are now, for tests.
     #[cfg(test)]
     pub(super) fn owners(self) -> Vec<usize> {
-        let held = (0..LEASES_MAX).filter_map(|index| self.read(index).expect("a sound table"));
-        held.filter(|held| held.is_valid).map(|held| held.party).collect()
+        let entries = (0..LEASES_MAX).map(|index| self.owner(index).load(Ordering::Acquire));
+        entries.filter(|entry| *entry != 0 && entry & BEGUN == 0).map(party_of).collect()
     }
 
     /// What `bar` says, for tests.

@@ -28,8 +28,8 @@ use wasmpool_abi::shared::Refusal;
 use super::crash::crash_point;
 use super::ground::{Entered, Ground};
 use super::heap::Place;
-use super::records::{self, Records, State, begin_element};
-use super::spec::RecordsShape;
+use super::records::{self, Records, State, begin_element, element_bytes};
+use super::spec::{RecordsShape, check_value};
 use super::{Outcome, Party};
 
 /// Bytes of a record before its value.
@@ -237,12 +237,19 @@ impl List {
 
     /// Copies records `first..first + count` (as far as there are), as of one instant, to the end of `into`.
     ///
-    /// They are a sequence as [`wasmpool_abi::shared::split_first`] takes it apart.
+    /// They are a sequence of at most `bytes_max` bytes, as [`wasmpool_abi::shared::split_first`] takes it apart.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Poisoned`]; [`Refusal::TimedOut`] when others change the list without a pause.
-    pub(crate) fn all(&self, first: u64, count: Option<u64>, into: &mut Vec<u8>) -> Outcome<()> {
+    /// [`Refusal::TooLarge`] when there is more; [`Refusal::Poisoned`]; [`Refusal::TimedOut`] when others change the
+    /// list without a pause.
+    pub(crate) fn all(
+        &self,
+        first: u64,
+        count: Option<u64>,
+        bytes_max: usize,
+        into: &mut Vec<u8>,
+    ) -> Outcome<()> {
         let end = into.len();
         self.records.look(|| {
             into.truncate(end);
@@ -253,6 +260,9 @@ impl List {
                 // Looked at once: the next look could find another record, of another length.
                 let (offset, place) = self.find(entry)?;
                 bytes_left = bytes_left.checked_sub(place.bytes()).ok_or(Refusal::Poisoned)?;
+                if into.len() - end + element_bytes(place.bytes() - VALUE) > bytes_max {
+                    return Err(Refusal::TooLarge);
+                }
                 begin_element(place.bytes() - VALUE, into);
                 self.read(offset, place, into);
             }
@@ -291,7 +301,8 @@ impl List {
 
     /// Writes a record that nobody refers to yet.
     fn put(&self, value: &[u8]) -> Outcome<Place> {
-        let place = self.records.allocate(VALUE.saturating_add(value.len()))?;
+        check_value(value.len())?;
+        let place = self.records.allocate(VALUE + value.len())?;
         let (offset, _) = self.records.find(place.0, VALUE)?;
         // Relaxed: whoever commits it releases it.
         self.ground().word64(offset).store(self.records.next_version(), Ordering::Relaxed);

@@ -37,6 +37,10 @@ const HOLDER: u32 = 0xffff;
 const DIED: u32 = 1 << 30;
 const WAITERS: u32 = 1 << 31;
 
+/// Attempts to take it from a dead party: the first sleeper changes the word once, and more often only who writes what
+/// it must not. The thread that buries must not wait for that one to stop.
+const ABANDON_TRIES_MAX: u32 = 8;
+
 /// Longest sleep without a look around; wake-ups do not depend on it.
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 
@@ -189,7 +193,10 @@ impl<'a> Mutex<'a> {
     /// Returns whether the party held it.
     pub(crate) fn abandon(self, party: Party) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
-        while word & HOLDER == number(party) {
+        for _ in 0..ABANDON_TRIES_MAX {
+            if word & HOLDER != number(party) {
+                break;
+            }
             // SYNC mutex: what the party did before it died is visible to the next holder, as it is to us.
             match self.word.compare_exchange(word, DIED, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {

@@ -42,7 +42,7 @@ use super::heap::{GRANULE_BYTES, Heap};
 use super::mutex::Mutex;
 use super::patience::Patience;
 use super::ring::Ring;
-use super::spec::PipeShape;
+use super::spec::{PipeShape, check_value};
 use super::{Outcome, PARTIES_MAX, Party};
 
 const ENDS: usize = header::BYTES;
@@ -77,7 +77,6 @@ pub(crate) fn bytes(shape: PipeShape) -> Option<usize> {
 #[derive(Debug)]
 pub(crate) struct PipeEnd {
     ground: Ground,
-    shape: PipeShape,
     end: u8,
     /// Of both ends, by their number; end 1 of a one-way pipe has none.
     inboxes: [Option<Inbox>; 2],
@@ -114,7 +113,7 @@ impl PipeEnd {
             Inbox::open(&ground, INBOXES, shape),
             if shape.duplex { Inbox::open(&ground, second, shape) } else { None },
         ];
-        Self { ground, shape, end: end & 1, inboxes }
+        Self { ground, end: end & 1, inboxes }
     }
 
     /// Its pages.
@@ -156,6 +155,7 @@ impl PipeEnd {
     pub(crate) fn send(&self, party: Party, message: &[u8], patience: &Patience<'_>) -> Outcome<()> {
         self.ground.check_writable()?;
         let inbox = self.inbox(self.peer())?;
+        check_value(message.len())?;
         if !inbox.heap.fits(message.len()) {
             return Err(Refusal::TooLarge);
         }

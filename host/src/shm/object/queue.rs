@@ -2,18 +2,23 @@
 //!
 //! ```text
 //!   0  header     see `ground`; bell A: items (who takes), bell B: room (who puts)
+//!   8  buried     u32   times that orphaned hands were announced
+//!  12  adopted    u32   `buried`, as it was when the orphans were last dealt with
+//!  16  closed     u32   1 once nothing can be put any more
+//!  20  wants_room u32   1 once somebody found no room and waits for it
+//!  24  returned   u64   items that ever returned to the front
+//!  32  ends       u64, u64   head and tail of the items
+//!  48  counts     u32, u64   the heap's
 //! 192  bell C     all items done (who joins)
-//! 256  buried     u32   times that orphaned hands were announced
-//! 260  adopted    u32   `buried`, as it was when the orphans were last dealt with
-//! 264  closed     u32   1 once nothing can be put any more
-//! 268  wants_room u32   1 once somebody found no room and waits for it
-//! 272  returned   u64   items that ever returned to the front
-//! 320  done       u64   items that `task_done` ever counted
-//! 384  hands      see `hand`
+//! 256  done       u64   items that `task_done` ever counted
+//! 320  hands      see `hand`
 //!      items      a ring of `items_max` + PARTIES_MAX entries
 //!      reported   a ring of twice as many, only if orphans are reported
 //!      heap       the bytes of all of them
 //! ```
+//!
+//! What every put and get reads and writes lies on the mutex's own line of the cache: whoever has taken the mutex has
+//! that line, and each further line on which both sides meet would be another journey from core to core.
 //!
 //! # What commits what
 //!
@@ -42,16 +47,7 @@
 //! enters decides it by the table ([`Queue::repair`]), before the counter can move again. Then the heap is marked anew
 //! from the rings and the hands. Nothing is counted twice, and whatever a death left allocated is free again.
 //!
-//! # Orphans
-//!
-//! [`Queue::bury`] marks the hand and raises `buried`, both by one atomic operation, and never waits. Whoever enters
-//! next finds `buried` unlike `adopted` and deals with all marked hands before anything else: they return to the front
-//! in the order in which they were taken, or are moved to the reported ones. `adopted` is stored last, so an adopter
-//! that dies leaves the rest to the next. Until then they are counted where they will be: [`Queue::len`] and
-//! [`Queue::unfinished`] look at the hands themselves while the two differ.
-//!
-//! The order that fails: a mark by which a party gives its own number away. A hand belongs to the number, not to the
-//! process; a new process with this number finds the mark on entering, and the hand empty when it gets to use it.
+//! How items leave the hands of the dead stands in `orphans`, what is seen without the mutex in `glance`.
 //!
 //! # Wake-ups
 //!
@@ -71,76 +67,30 @@
 //! older than all that is there. Items that were taken by several parties who die one after another return in the
 //! order of their deaths.
 
+mod done;
+mod glance;
 mod hand;
+mod layout;
+mod orphans;
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use wasmpool_abi::shared::Refusal;
 
 use super::crash::crash_point;
-use super::ground::{Entered, Ground, ObjectBell, PAGE_BYTES, header};
+use super::ground::{Entered, Ground, ObjectBell, header};
 use super::heap::{Heap, Place};
 use super::mutex::Mutex;
 use super::patience::Patience;
 use super::ring::Ring;
-use super::spec::{ITEMS_MAX, Orphaned, QueueShape};
-use super::{CallEnd, Outcome, PARTIES_MAX, Party};
-use hand::{HANDS_BYTES, Hand, Phase};
-
-const BELL_DONE: usize = header::BYTES;
-const BURIED: usize = 256;
-const ADOPTED: usize = 260;
-const CLOSED: usize = 264;
-const WANTS_ROOM: usize = 268;
-const RETURNED: usize = 272;
-const DONE: usize = 320;
-const HANDS: usize = 384;
-const ITEMS: usize = HANDS + HANDS_BYTES;
-
-/// Most looks at counters that change meanwhile, before the last look is taken for the truth.
-const GLANCES_MAX: u32 = 64;
-
-/// Entries of the ring of items: the items that can be put, and all that can be given back on top of them.
-fn entries_max(shape: QueueShape) -> u64 {
-    u64::from(shape.items_max.min(ITEMS_MAX)) + PARTIES_MAX as u64
-}
-
-/// Items that may wait to be collected before nothing can be put any more.
-fn reported_max(shape: QueueShape) -> u64 {
-    entries_max(shape)
-}
-
-/// Where everything lies that depends on the shape.
-struct Layout {
-    reported: Option<usize>,
-    heap: usize,
-    end: usize,
-}
-
-impl Layout {
-    fn new(shape: QueueShape) -> Option<Self> {
-        let after_items = ITEMS.checked_add(Ring::bytes(entries_max(shape))?)?;
-        let (reported, heap) = match shape.orphaned {
-            Orphaned::GivenBack => (None, after_items),
-            Orphaned::Reported => {
-                (Some(after_items), after_items.checked_add(Ring::bytes(reported_entries_max(shape))?)?)
-            }
-        };
-        Some(Self { reported, heap, end: heap.checked_add(Heap::bytes(shape.bytes_max)?)? })
-    }
-}
-
-/// Entries of the ring of reported items: when putting stops, all that is in the queue or in hands can still come.
-fn reported_entries_max(shape: QueueShape) -> u64 {
-    reported_max(shape) + entries_max(shape)
-}
-
-/// Bytes of a queue's region; nothing when no machine has so many.
-///
-/// Items take whole granules of [`GRANULE_BYTES`](super::heap::GRANULE_BYTES) of `bytes_max`, at least one each.
-pub(crate) fn bytes(shape: QueueShape) -> Option<usize> {
-    Layout::new(shape)?.end.checked_next_multiple_of(PAGE_BYTES)
-}
+use super::spec::{Orphaned, QueueShape, check_value};
+use super::{Outcome, Party};
+use hand::{Hand, Phase};
+pub(crate) use layout::bytes;
+use layout::{
+    BELL_DONE, CLOSED, COUNTS, ENDS, HANDS, ITEMS, Layout, RETURNED, WANTS_ROOM, entries_max,
+    reported_entries_max, reported_max,
+};
 
 /// A queue, joinable or not; see the module.
 #[derive(Debug)]
@@ -152,26 +102,6 @@ pub(crate) struct Queue {
     heap: Heap,
 }
 
-/// The counters from which everything is derived, as they were at one instant.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Counters {
-    done: u64,
-    reported: u64,
-    returned: u64,
-    head: u64,
-    tail: u64,
-    buried: u32,
-    adopted: u32,
-}
-
-/// What can be seen without the mutex.
-struct Glance {
-    counters: Counters,
-    orphans: u64,
-    /// Whether all of it was so at one instant; not when the queue changed during every look.
-    is_exact: bool,
-}
-
 impl Queue {
     /// A queue on pages that were zero when it was made.
     ///
@@ -181,11 +111,12 @@ impl Queue {
     pub(crate) fn open(ground: Ground, shape: QueueShape) -> Self {
         let layout = Layout::new(shape).expect("a queue that was made has a size");
         assert!(layout.end <= ground.region().len(), "a queue lies on all of its pages");
+        let ground = ground.with_third_bell(BELL_DONE);
         let ring = |offset, entries| Ring::open(ground.clone(), offset, entries);
         Self {
-            items: ring(ITEMS, entries_max(shape)),
+            items: ring(ITEMS, entries_max(shape)).with_ends_at(ENDS),
             reported: layout.reported.map(|offset| ring(offset, reported_entries_max(shape))),
-            heap: Heap::open(ground.clone(), layout.heap, shape.bytes_max),
+            heap: Heap::open(ground.clone(), layout.heap, shape.bytes_max).with_counts_at(COUNTS),
             ground,
             shape,
         }
@@ -208,7 +139,7 @@ impl Queue {
     /// [`Refusal::Full`] or [`Refusal::TimedOut`] when there was no room in time, [`Refusal::Closed`],
     /// [`Refusal::TooLarge`] when there can never be room.
     pub(crate) fn put(&self, party: Party, item: &[u8], patience: &Patience<'_>) -> Outcome<()> {
-        if !self.heap.fits(item.len()) {
+        if check_value(item.len()).is_err() || !self.heap.fits(item.len()) {
             self.ground.check_writable()?;
             return Err(Refusal::TooLarge);
         }
@@ -309,7 +240,7 @@ impl Queue {
         self.ground.word32(CLOSED).store(1, Release);
         crash_point!("queue: closed, nobody told");
         drop(entered);
-        self.ring_all();
+        self.ground.ring_all();
         Ok(())
     }
 
@@ -317,133 +248,6 @@ impl Queue {
     pub(crate) fn is_closed(&self) -> bool {
         // SYNC closed
         self.ground.word32(CLOSED).load(Acquire) != 0
-    }
-
-    /// Counts one item as done, and acknowledges the item in hand.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::WrongKind`] when items are not counted, [`Refusal::TooMany`] when all are done already.
-    pub(crate) fn task_done(&self, party: Party) -> Outcome<()> {
-        if !self.shape.joinable {
-            return Err(Refusal::WrongKind);
-        }
-        let entered = self.enter(party)?;
-        let counters = self.counters();
-        if counters.done > counters.tail {
-            return Err(self.ground.poison());
-        }
-        let unfinished = counters.unfinished();
-        if unfinished == 0 {
-            return Err(Refusal::TooMany);
-        }
-        let hand = self.hand(party);
-        let place = if hand.is_taken() { Some(self.check(hand.place())?) } else { None };
-        if place.is_some() {
-            hand.begin(Phase::Finishing, false, counters.done);
-        }
-        // SYNC done: whatever the party did about the item.
-        self.ground.word64(DONE).store(counters.done + 1, Release);
-        crash_point!("queue: counted as done, still in hand");
-        if let Some(place) = place {
-            hand.settle(Phase::Empty);
-            crash_point!("queue: done, not freed");
-            self.heap.free(place);
-            self.leave_with_room(entered);
-        } else {
-            drop(entered);
-        }
-        crash_point!("queue: done, nobody told");
-        if unfinished == 1 {
-            self.done_bell().ring();
-        }
-        Ok(())
-    }
-
-    /// Waits until every item that was put is done.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::WrongKind`] when items are not counted, [`Refusal::TimedOut`].
-    pub(crate) fn join(&self, patience: &Patience<'_>) -> Outcome<()> {
-        patience.wait_for(self.done_bell(), || Ok((self.unfinished()? == 0).then_some(())))
-    }
-
-    /// Items that were put and are not yet done.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::WrongKind`] when items are not counted, [`Refusal::Poisoned`].
-    pub(crate) fn unfinished(&self) -> Outcome<u64> {
-        self.ground.check()?;
-        if !self.shape.joinable {
-            return Err(Refusal::WrongKind);
-        }
-        let glance = self.glance()?;
-        let reporting = if self.shape.orphaned == Orphaned::Reported { glance.orphans } else { 0 };
-        Ok(glance.counters.unfinished().saturating_sub(reporting))
-    }
-
-    /// Takes out the items whose takers did not finish with them, oldest first, if they are to be reported.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::ReadOnly`], [`Refusal::Poisoned`].
-    pub(crate) fn take_reported(&self, party: Party) -> Outcome<Vec<Vec<u8>>> {
-        let entered = self.enter(party)?;
-        let mut items = Vec::new();
-        let Some(reported) = &self.reported else { return Ok(items) };
-        loop {
-            let span = reported.span()?;
-            if span.is_empty() {
-                break;
-            }
-            let place = reported.place(span.head, &self.heap)?;
-            let mut item = Vec::new();
-            self.heap.read(place, &mut item);
-            crash_point!("queue: reported item copied, still there");
-            reported.pop(span);
-            crash_point!("queue: reported item collected, not freed");
-            self.heap.free(place);
-            items.push(item);
-        }
-        self.leave_with_room(entered);
-        Ok(items)
-    }
-
-    /// Acknowledges the item in hand, or gives it back or reports it, as the call's end demands.
-    pub(crate) fn end_call(&self, party: Party, end: CallEnd) {
-        if !self.ground.is_writable() {
-            return;
-        }
-        match end {
-            // It can fail only on an object that is spoilt, and there is nobody to tell.
-            CallEnd::Normal => drop(self.acknowledge(party)),
-            CallEnd::Abnormal if self.hand(party).is_empty() => {}
-            CallEnd::Abnormal => {
-                self.bury(party);
-                // To have it done; whoever comes next would do it, too.
-                drop(self.enter(party));
-            }
-        }
-        if self.mutex().holder() == Some(party) {
-            self.bury(party);
-        }
-    }
-
-    /// Orphans what a dead party has in hand, gives its mutex away, and wakes everyone. Never waits.
-    pub(crate) fn bury(&self, party: Party) {
-        if !self.ground.is_writable() {
-            return;
-        }
-        let held_mutex = self.mutex().holder() == Some(party);
-        // The mark comes before the mutex is free: who repairs finds it.
-        if self.hand(party).orphan() || held_mutex {
-            // SYNC buried: the marks.
-            self.ground.word32(BURIED).fetch_add(1, Release);
-        }
-        self.mutex().abandon(party);
-        self.ring_all();
     }
 
     /// Puts an item in if there is room; otherwise says so to those who make room, if the caller waits for it.
@@ -513,7 +317,7 @@ impl Queue {
             // Relaxed: as in `try_put`. A repair may have found room that the dead had left allocated.
             self.ground.word32(WANTS_ROOM).store(0, Relaxed);
             crash_point!("queue: orphans adopted, nobody told");
-            self.ring_all();
+            self.ground.ring_all();
         }
         Ok(entered)
     }
@@ -551,165 +355,6 @@ impl Queue {
         }
     }
 
-    /// Puts in order what the last holder of the mutex left when it died; see the module.
-    fn repair(&self) -> Outcome<()> {
-        let span = self.items.span()?;
-        let reported = self.reported.as_ref().map(Ring::span).transpose()?.map_or(0, |span| span.tail);
-        let done = self.ground.word64(DONE).load(Relaxed);
-        for hand in self.hands() {
-            // What the phase comes to while the counter is as it was, and once it has moved to the second number.
-            let saw = hand.saw();
-            let (now, moved, before, after) = match hand.state()?.phase {
-                Phase::Empty | Phase::Taken => continue,
-                Phase::Taking => (span.head, saw.wrapping_add(1), Phase::Empty, Phase::Taken),
-                Phase::Finishing => (done, saw.wrapping_add(1), Phase::Taken, Phase::Empty),
-                Phase::Returning => (span.head, saw.wrapping_sub(1), Phase::Taken, Phase::Empty),
-                Phase::Reporting => (reported, saw.wrapping_add(1), Phase::Taken, Phase::Empty),
-            };
-            match now {
-                now if now == saw => hand.decide(before)?,
-                now if now == moved => hand.decide(after)?,
-                _ => return Err(Refusal::Poisoned),
-            }
-            crash_point!("queue: a hand decided, the heap as it was");
-        }
-        self.heap.clear();
-        self.items.keep_all(&self.heap)?;
-        self.reported.iter().try_for_each(|reported| reported.keep_all(&self.heap))?;
-        for hand in self.hands() {
-            if hand.state()?.phase == Phase::Taken {
-                self.heap.keep(self.check(hand.place())?)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives back or reports what the orphaned hands hold. The mutex is held, and no phase is open.
-    #[cold]
-    fn adopt(&self) -> Outcome<()> {
-        // SYNC buried
-        let buried = self.ground.word32(BURIED).load(Acquire);
-        let mut orphans = Vec::new();
-        for hand in self.hands() {
-            let state = hand.state()?;
-            match (state.phase, state.is_orphaned) {
-                (_, false) => {}
-                // It let go of the item, and then died.
-                (Phase::Empty, true) => hand.settle(Phase::Empty),
-                (Phase::Taken, true) => orphans.push(hand),
-                _ => return Err(Refusal::Poisoned),
-            }
-        }
-        orphans.sort_by_key(|hand| hand.order());
-        match self.shape.orphaned {
-            // The oldest comes last, and so to the front.
-            Orphaned::GivenBack => orphans.into_iter().rev().try_for_each(|hand| self.give_back(hand))?,
-            Orphaned::Reported => orphans.into_iter().try_for_each(|hand| self.report(hand))?,
-        }
-        crash_point!("queue: orphans adopted, not said");
-        // SYNC adopted: where the orphans are now.
-        self.ground.word32(ADOPTED).store(buried, Release);
-        Ok(())
-    }
-
-    fn give_back(&self, hand: Hand<'_>) -> Outcome<()> {
-        let place = self.check(hand.place())?;
-        let span = self.items.span()?;
-        if !self.items.has_room(span) {
-            return Err(Refusal::Poisoned);
-        }
-        hand.begin(Phase::Returning, true, span.head);
-        self.items.push_front(span, place);
-        crash_point!("queue: orphan returned, still in hand");
-        // Relaxed: it only serves to tell old items from new ones, under the mutex, and readers from a head that
-        // went forth and back.
-        let returned = self.ground.word64(RETURNED);
-        returned.store(returned.load(Relaxed).wrapping_add(1), Relaxed);
-        crash_point!("queue: orphan returned and counted, still in hand");
-        hand.settle(Phase::Empty);
-        Ok(())
-    }
-
-    fn report(&self, hand: Hand<'_>) -> Outcome<()> {
-        let place = self.check(hand.place())?;
-        let reported = self.reported.as_ref().ok_or(Refusal::Poisoned)?;
-        let span = reported.span()?;
-        if !reported.has_room(span) {
-            return Err(Refusal::Poisoned);
-        }
-        hand.begin(Phase::Reporting, true, span.tail);
-        reported.push(span, place);
-        crash_point!("queue: orphan reported, still in hand");
-        hand.settle(Phase::Empty);
-        Ok(())
-    }
-
-    /// The counters and the number of items in orphaned hands, without the mutex.
-    fn glance(&self) -> Outcome<Glance> {
-        let mut counters = self.counters();
-        for _ in 0..GLANCES_MAX {
-            let has_orphans = counters.buried != counters.adopted;
-            let orphans = if has_orphans { self.count_orphans(&counters)? } else { 0 };
-            let now = self.counters();
-            if now == counters {
-                return Ok(Glance { counters, orphans, is_exact: true });
-            }
-            counters = now;
-        }
-        Ok(Glance { counters, orphans: 0, is_exact: false })
-    }
-
-    fn counters(&self) -> Counters {
-        // SYNC adopted
-        let adopted = self.ground.word32(ADOPTED).load(Acquire);
-        // SYNC buried
-        let buried = self.ground.word32(BURIED).load(Acquire);
-        // SYNC done: before the tail, so that an item is never seen to be done before it was put.
-        let done = self.ground.word64(DONE).load(Acquire);
-        let reported = self.reported.as_ref().map_or(0, |reported| reported.glance().tail);
-        let returned = self.ground.word64(RETURNED).load(Relaxed);
-        let span = self.items.glance();
-        Counters { done, reported, returned, head: span.head, tail: span.tail, buried, adopted }
-    }
-
-    fn count_orphans(&self, counters: &Counters) -> Outcome<u64> {
-        let mut count = 0;
-        for hand in self.hands() {
-            let state = hand.state().map_err(|_| self.ground.poison())?;
-            let saw = hand.saw();
-            let holds = match state.phase {
-                _ if !state.is_orphaned => false,
-                Phase::Empty => false,
-                Phase::Taken => true,
-                // As `repair` will decide.
-                Phase::Taking => counters.head != saw,
-                Phase::Finishing => counters.done == saw,
-                Phase::Returning => counters.head == saw,
-                Phase::Reporting => counters.reported == saw,
-            };
-            count += u64::from(holds);
-        }
-        Ok(count)
-    }
-
-    fn has_orphans(&self) -> bool {
-        // SYNC adopted
-        let adopted = self.ground.word32(ADOPTED).load(Acquire);
-        // Relaxed: who adopts reads it again.
-        self.ground.word32(BURIED).load(Relaxed) != adopted
-    }
-
-    fn is_empty_at_a_glance(&self) -> bool {
-        // In this order: orphans that are no more are in the ring by now.
-        !self.has_orphans() && self.items.is_empty()
-    }
-
-    /// Whether nothing was freed since somebody found no room.
-    fn is_as_full_as_before(&self) -> bool {
-        // Relaxed: see `leave_with_room`.
-        self.ground.word32(WANTS_ROOM).load(Relaxed) != 0 && !self.has_orphans() && !self.is_closed()
-    }
-
     fn has_room_for_reports(&self) -> Outcome<bool> {
         let Some(reported) = &self.reported else { return Ok(true) };
         Ok(reported.span()?.len() < reported_max(self.shape))
@@ -717,11 +362,6 @@ impl Queue {
 
     fn check(&self, place: u64) -> Outcome<Place> {
         self.heap.check(place).map_err(|_| self.ground.poison())
-    }
-
-    fn ring_all(&self) {
-        self.ground.ring_all();
-        self.done_bell().bell.ring_always();
     }
 
     fn hand(&self, party: Party) -> Hand<'_> {
@@ -746,13 +386,6 @@ impl Queue {
 
     fn done_bell(&self) -> ObjectBell<'_> {
         self.ground.bell(BELL_DONE)
-    }
-}
-
-impl Counters {
-    /// Items that were put and are neither done nor reported. Somebody may have called others' items done.
-    fn unfinished(&self) -> u64 {
-        self.tail.saturating_sub(self.done).saturating_sub(self.reported)
     }
 }
 

@@ -409,5 +409,10 @@ pub(super) fn begin_element(bytes: usize, into: &mut Vec<u8>) {
     into.extend_from_slice(&(bytes as u32).to_le_bytes());
 }
 
+/// Bytes of an element of a sequence.
+pub(super) fn element_bytes(bytes: usize) -> usize {
+    size_of::<u32>() + bytes
+}
+
 #[cfg(test)]
 pub(super) mod tests;

@@ -2,9 +2,13 @@
 //!
 //! ```text
 //!   0  head    u64   entries that have left at the front, minus those that came back there
-//!  64  tail    u64   entries that ever came at the end
-//! 128  places  u64 each, a power of two of them; entry `n` is at `n` modulo their number
+//!   8  tail    u64   entries that ever came at the end
+//!  64  places  u64 each, a power of two of them; entry `n` is at `n` modulo their number
 //! ```
+//!
+//! Head and tail can lie elsewhere ([`Ring::with_ends_at`]). They share a line of the cache, best with the mutex: each
+//! side of a queue reads both and writes one, always with the mutex in hand, and every line on which they meet costs
+//! a journey from core to core.
 //!
 //! All changes are made under the object's mutex, and each is committed by one store: an entry at the end by the
 //! store of `tail`, its leaving by the store of `head`, its return to the front by the same. What lies at an index
@@ -23,15 +27,18 @@ use super::ground::Ground;
 use super::heap::{Heap, Place};
 
 const HEAD: usize = 0;
-const TAIL: usize = 64;
-const PLACES: usize = 128;
+const TAIL: usize = 8;
+const PLACES: usize = 64;
 const ALIGNMENT: usize = 64;
 
 /// Places in the order in which they came.
 #[derive(Debug)]
 pub(crate) struct Ring {
     ground: Ground,
-    offset: usize,
+    /// Where head and tail lie.
+    ends: usize,
+    /// Where the places begin.
+    places: usize,
     entries_max: u64,
 }
 
@@ -65,7 +72,12 @@ impl Ring {
 
     /// A ring for `entries_max` entries at `offset` of the ground, a multiple of 64, where there are zeros at first.
     pub(crate) fn open(ground: Ground, offset: usize, entries_max: u64) -> Self {
-        Self { ground, offset, entries_max }
+        Self { ground, ends: offset, places: offset + PLACES, entries_max }
+    }
+
+    /// The same ring, its head and tail in the 16 bytes at `ends`.
+    pub(crate) fn with_ends_at(self, ends: usize) -> Self {
+        Self { ends, ..self }
     }
 
     /// What is in use; exact while the mutex is held.
@@ -140,15 +152,15 @@ impl Ring {
     }
 
     fn head(&self) -> &AtomicU64 {
-        self.ground.word64(self.offset + HEAD)
+        self.ground.word64(self.ends + HEAD)
     }
 
     fn tail(&self) -> &AtomicU64 {
-        self.ground.word64(self.offset + TAIL)
+        self.ground.word64(self.ends + TAIL)
     }
 
     fn slot(&self, number: u64) -> &AtomicU64 {
         let mask = self.entries_max.next_power_of_two() - 1;
-        self.ground.word64(self.offset + PLACES + (number & mask) as usize * size_of::<u64>())
+        self.ground.word64(self.places + (number & mask) as usize * size_of::<u64>())
     }
 }

@@ -173,11 +173,12 @@ impl Semaphore {
         for _ in 0..TAKES_MAX {
             let held = held_in(word).ok_or_else(|| self.ground.poison())?;
             let off = held.min(debt);
+            if off == 0 {
+                return Ok(debt);
+            }
             crash_point!("semaphore: debt found, not taken off");
             // SYNC semaphore: releases the beginning.
-            if off == 0
-                || word.compare_exchange(held, held - off, Ordering::Release, Ordering::Relaxed).is_ok()
-            {
+            if word.compare_exchange(held, held - off, Ordering::Release, Ordering::Relaxed).is_ok() {
                 crash_point!("semaphore: some given back");
                 return Ok(debt - off);
             }

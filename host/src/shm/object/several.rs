@@ -1,8 +1,8 @@
 //! Waiting for several objects at once.
 //!
 //! Whoever waits announces itself on all their bells, looks at all of them once more, and sleeps on all the bells'
-//! words together: each bell's own rule holds for each object, so no wake-up is lost. Being ready promises nothing: another
-//! may be faster, as with any look that does not take.
+//! words together: each bell's own rule holds for each object, so no wake-up is lost. Being ready promises nothing:
+//! another may be faster, as with any look that does not take.
 //!
 //! A lock tells only those who queue up for it that it is free, and one who merely looks must not be in that queue:
 //! it would use up a wake-up meant for a taker. So where there is a lock among the objects, the sleeper looks from

@@ -1,10 +1,11 @@
 //! What an object is: its kind and its sizes, fixed when it is made, and trusted because the supervisor says them.
 
 use serde::{Deserialize, Serialize};
-use wasmpool_abi::shared::{Element, Kind};
+use wasmpool_abi::VALUE_BYTES_MAX;
+use wasmpool_abi::shared::{Element, Kind, Refusal};
 
-use super::PARTIES_MAX;
 use super::ground::Ground;
+use super::{Outcome, PARTIES_MAX};
 use super::{barrier, cells, condition, dict, event, list, lock, pipe, queue, semaphore};
 
 /// Kind and sizes of an object.
@@ -111,6 +112,15 @@ pub(crate) const ITEMS_MAX: u32 = 1 << 24;
 
 /// Most bytes of an object's items.
 pub(crate) const BYTES_MAX: u64 = 64 << 30;
+
+/// Succeeds if an item, a message, or a record and its key may have so many bytes together, however much room there is.
+///
+/// # Errors
+///
+/// [`Refusal::TooLarge`].
+pub(crate) fn check_value(bytes: usize) -> Outcome<()> {
+    if bytes <= VALUE_BYTES_MAX { Ok(()) } else { Err(Refusal::TooLarge) }
+}
 
 impl Spec {
     /// The kind that guests know it as.

@@ -1,11 +1,43 @@
 //! What a refusal means, in words: which object, what happened, what to do about it.
 //!
-//! Host programs and guests read the same texts, because whoever refuses explains.
+//! Host programs and guests read the same texts, because whoever refuses explains. A refusal is often expected (a queue
+//! that is empty for now, a compare-exchange that lost), so words are made of it only for who asks.
 
+use std::borrow::Cow;
+
+use wasmpool_abi::VALUE_BYTES_MAX;
 use wasmpool_abi::shared::{Element, Kind, Refusal};
 
 use super::PARTIES_MAX;
 use super::spec::Spec;
+use crate::printable::printable_name;
+
+/// Names of granted objects that a text lists.
+const NAMES_LISTED_MAX: usize = 10;
+
+/// How many letters a name may be off to be suggested.
+const DISTANCE_MAX: usize = 2;
+
+/// What a refusal is about, beyond what its code and the object's spec say.
+#[derive(Debug)]
+pub(crate) enum About {
+    /// Nothing more is known.
+    Nothing,
+    /// The element or the record that there is not.
+    Index(i64),
+    /// The elements in question, from the first to before the last.
+    Elements(i64, i64),
+    /// Length of what was to be taken in.
+    Bytes(u64),
+    /// The kind that was expected instead.
+    Kind(Kind),
+    /// The type of elements that was expected instead.
+    Element(Element),
+    /// The name under which nothing was granted.
+    Name(String),
+    /// What only the one who refuses can say: what follows the object's name in a sentence.
+    Words(Cow<'static, str>),
+}
 
 /// What people call an object of this kind.
 pub(crate) fn noun(kind: Kind) -> &'static str {
@@ -29,8 +61,11 @@ pub(crate) fn noun(kind: Kind) -> &'static str {
 }
 
 /// Why an operation on this object was refused.
-pub(crate) fn explain(name: &str, spec: &Spec, refusal: Refusal) -> String {
+pub(crate) fn explain(name: &str, spec: &Spec, refusal: Refusal, about: &About) -> String {
     let it = format!("{} `{name}`", noun(spec.kind()));
+    if let About::Words(words) = about {
+        return format!("{it} {words}");
+    }
     match refusal {
         Refusal::TimedOut => timed_out(&it, spec),
         Refusal::Empty => format!("{it} has nothing to take: wait longer, or come back later"),
@@ -44,25 +79,18 @@ pub(crate) fn explain(name: &str, spec: &Spec, refusal: Refusal) -> String {
         ),
         Refusal::NotHeld => not_held(&it, spec),
         Refusal::TooMany => too_many(&it, spec),
-        Refusal::OutOfRange => out_of_range(&it, spec),
-        Refusal::TooLarge => format!(
-            "{it} can never hold something so large{}: make it larger, or the item smaller",
-            sizes(spec)
-        ),
+        Refusal::OutOfRange => out_of_range(&it, spec, about),
+        Refusal::TooLarge => too_large(&it, spec, about),
         Refusal::NoRoom => {
             format!("{it} has no room left{}: remove records, or make it larger", sizes(spec))
         }
         Refusal::Missing => format!("{it} has no such key: add it first, or ask whether it is there"),
         Refusal::ReadOnly => read_only(&it, spec),
-        Refusal::NotGranted => not_granted(name),
-        Refusal::WrongKind => format!("{it} has no such operation: open it as what it is"),
-        Refusal::WrongElement => wrong_element(&it, spec),
-        Refusal::TooManyOpen => {
-            format!("{it} cannot be opened, too many objects are open at once: drop some of them first")
-        }
-        Refusal::Leased => {
-            format!("{it} has a view in the way of this one: drop that view first, or use other elements")
-        }
+        Refusal::NotGranted => format!("{it} was not granted: grant it when the job is submitted"),
+        Refusal::WrongKind => wrong_kind(&it, about),
+        Refusal::WrongElement => wrong_element(&it, spec, about),
+        Refusal::TooManyOpen => format!("{it} has as many views as it can have: drop some of them first"),
+        Refusal::Leased => leased(&it, about),
         Refusal::Poisoned => format!(
             "{it} is unusable, because its memory holds what cannot be: make a new one, and distrust all who \
              could write to it"
@@ -85,31 +113,33 @@ pub(crate) fn explain(name: &str, spec: &Spec, refusal: Refusal) -> String {
     }
 }
 
-/// Why an object cannot be opened that is not there for the one who asks.
-pub(crate) fn not_granted(name: &str) -> String {
-    format!("no shared object named `{name}` was granted: make it and grant it under this name")
+/// Why a call cannot open anything under this name, which may be anything; `granted` are the names that it can open.
+pub(crate) fn not_granted<'a>(name: &str, granted: impl Iterator<Item = &'a str> + Clone) -> String {
+    let mut text = format!("no shared object `{}` was granted to this call", printable_name(name));
+    let count = granted.clone().count();
+    if count == 0 {
+        text.push_str(", nor any other: grant it when the job is submitted");
+        return text;
+    }
+    let near = granted.clone().map(|granted| (strsim::osa_distance(granted, name), granted)).min();
+    if let Some((_, near)) = near.filter(|(distance, _)| *distance <= DISTANCE_MAX) {
+        text.push_str(&format!("; did you mean `{near}`?"));
+    }
+    let names: Vec<String> = granted.take(NAMES_LISTED_MAX).map(|name| format!("`{name}`")).collect();
+    text.push_str(&format!("; granted: {}", names.join(", ")));
+    if let more @ 1.. = count.saturating_sub(NAMES_LISTED_MAX) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
-/// Why an object cannot be opened as a `wanted`.
-pub(crate) fn other_kind(name: &str, spec: &Spec, wanted: Kind) -> String {
-    let (is, wanted) = (noun(spec.kind()), noun(wanted));
-    format!("`{name}` is a shared {is}, and was opened as {wanted}: open it as what it is")
-}
-
-/// Why an object cannot be opened as one of `wanted` elements.
-pub(crate) fn other_element(name: &str, spec: &Spec, wanted: Element) -> String {
-    let is = element(spec).map_or("other things", Element::name);
-    format!(
-        "{} `{name}` is of {is}, and was opened as of {}: open it as what it is",
-        noun(spec.kind()),
-        wanted.name()
-    )
-}
-
-fn element(spec: &Spec) -> Option<Element> {
+/// Bytes of all that it holds at a time; of numbers nothing.
+fn bytes_max(spec: &Spec) -> u64 {
     match spec {
-        Spec::Value { element } | Spec::Array { element, .. } => Some(*element),
-        _ => None,
+        Spec::Queue(shape) => shape.bytes_max,
+        Spec::Pipe { shape, .. } => shape.bytes_max,
+        Spec::List(shape) | Spec::Dict { shape, .. } => shape.bytes_max,
+        _ => 0,
     }
 }
 
@@ -193,14 +223,29 @@ fn too_many(it: &str, spec: &Spec) -> String {
     }
 }
 
-fn out_of_range(it: &str, spec: &Spec) -> String {
+fn out_of_range(it: &str, spec: &Spec, about: &About) -> String {
+    let thing = if matches!(spec, Spec::List(_) | Spec::Dict { .. }) { "record" } else { "element" };
+    let which = match about {
+        About::Index(index) => format!("no {thing} {index}"),
+        About::Elements(start, end) => format!("no {thing}s {start}..{end}"),
+        _ => format!("no such {thing}"),
+    };
     match spec {
-        Spec::Value { .. } => format!("{it} has one element: use index 0"),
-        Spec::Array { length, .. } => {
-            format!("{it} has {length} elements: use indices from 0 to {}", length.saturating_sub(1))
-        }
-        _ => format!("{it} has no record at this index: see its length, which others change, too"),
+        Spec::Value { .. } => format!("{it} has {which}: it has one, number 0"),
+        Spec::Array { length, .. } => format!("{it} has {which}: it has {length}, counted from 0"),
+        _ => format!("{it} has {which}: see its length, which others change, too"),
     }
+}
+
+fn too_large(it: &str, spec: &Spec, about: &About) -> String {
+    let what = match about {
+        About::Bytes(bytes) => format!("{bytes} bytes at once"),
+        _ => "something so large".into(),
+    };
+    if bytes_max(spec) >= VALUE_BYTES_MAX as u64 {
+        return format!("{it} can never take {what}: pass no more than {VALUE_BYTES_MAX} bytes at a time");
+    }
+    format!("{it} can never hold {what}{}: make it larger, or the item smaller", sizes(spec))
 }
 
 fn read_only(it: &str, spec: &Spec) -> String {
@@ -213,9 +258,34 @@ fn read_only(it: &str, spec: &Spec) -> String {
     }
 }
 
-fn wrong_element(it: &str, spec: &Spec) -> String {
-    let is = element(spec).map_or("other things", Element::name);
-    format!("{it} is of {is}, which has no such operation: open it as what it is")
+fn wrong_kind(it: &str, about: &About) -> String {
+    match about {
+        About::Kind(kind) => format!("{it} is no {}: open it as what it is", noun(*kind)),
+        _ => format!("{it} has no such operation: open it as what it is"),
+    }
+}
+
+fn wrong_element(it: &str, spec: &Spec, about: &About) -> String {
+    let is = match spec {
+        Spec::Value { element } | Spec::Array { element, .. } => element.name(),
+        _ => "other things",
+    };
+    match about {
+        About::Element(expected) => {
+            format!("{it} is of {is}, not {}: open it as what it is", expected.name())
+        }
+        _ => format!("{it} is of {is}, which has no such operation: open it as what it is"),
+    }
+}
+
+fn leased(it: &str, about: &About) -> String {
+    match about {
+        About::Elements(start, end) => format!(
+            "{it} cannot give out elements {start}..{end}, some of which are in another view: drop that view first, \
+             or use other elements"
+        ),
+        _ => format!("{it} has a view in the way of this one: drop that view first, or use other elements"),
+    }
 }
 
 fn would_deadlock(it: &str, spec: &Spec) -> String {
@@ -257,6 +327,7 @@ mod tests {
             Spec::List(shape),
             Spec::Dict { shape, seed: 0, is_namespace: false },
             Spec::Dict { shape, seed: 0, is_namespace: true },
+            Spec::List(RecordsShape { bytes_max: 1 << 31, ..shape }),
         ]
     }
 
@@ -264,7 +335,7 @@ mod tests {
     fn every_refusal_names_the_object_and_a_remedy_in_one_line() {
         for spec in specs() {
             for refusal in Refusal::ALL {
-                let text = explain("it.0", &spec, *refusal);
+                let text = explain("it.0", &spec, *refusal, &About::Nothing);
                 assert!(text.contains("`it.0`"), "{text}");
                 assert!(text.contains(':') || text.contains(';'), "{text}");
                 assert!(text.starts_with(|c: char| c.is_ascii_lowercase()), "{text}");
@@ -278,7 +349,7 @@ mod tests {
     fn refusals_tell_the_numbers_that_matter() {
         let specs = specs();
         for (spec, refusal, expected) in [
-            (1, Refusal::OutOfRange, "array `it` has 1000 elements: use indices from 0 to 999"),
+            (1, Refusal::OutOfRange, "array `it` has no such element: it has 1000, counted from 0"),
             (
                 5,
                 Refusal::TooMany,
@@ -293,20 +364,88 @@ mod tests {
             (12, Refusal::ReadOnly, "pipe end `it` only receives: send from the other end"),
             (13, Refusal::ReadOnly, "pipe end `it` only sends: receive from the other end"),
         ] {
-            assert_eq!(explain("it", &specs[spec], refusal), expected);
+            assert_eq!(explain("it", &specs[spec], refusal, &About::Nothing), expected);
         }
     }
 
     #[test]
-    fn opening_as_something_else_tells_what_it_is() {
-        let array = &specs()[1];
-        assert_eq!(
-            other_kind("grid", array, Kind::Queue),
-            "`grid` is a shared array, and was opened as queue: open it as what it is"
-        );
-        assert_eq!(
-            other_element("grid", array, Element::I32),
-            "array `grid` is of f64, and was opened as of i32: open it as what it is"
-        );
+    fn refusals_tell_what_they_are_about() {
+        let specs = specs();
+        for (spec, refusal, about, expected) in [
+            (0, Refusal::WrongKind, About::Kind(Kind::Lock), "value `it` is no lock: open it as what it is"),
+            (
+                0,
+                Refusal::WrongElement,
+                About::Element(Element::F64),
+                "value `it` is of i32, not f64: open it as what it is",
+            ),
+            (
+                1,
+                Refusal::OutOfRange,
+                About::Index(-1),
+                "array `it` has no element -1: it has 1000, counted from 0",
+            ),
+            (
+                1,
+                Refusal::Leased,
+                About::Elements(2, 9),
+                "array `it` cannot give out elements 2..9, some of which are in another view: drop that view first, \
+                 or use other elements",
+            ),
+            (
+                9,
+                Refusal::TooLarge,
+                About::Bytes(5000),
+                "queue `it` can never hold 5000 bytes at once (64 items, 4096 bytes): make it larger, or the item \
+                 smaller",
+            ),
+            (
+                17,
+                Refusal::TooLarge,
+                About::Bytes(1 << 30),
+                "list `it` can never take 1073741824 bytes at once: pass no more than 67108864 bytes at a time",
+            ),
+            (
+                14,
+                Refusal::OutOfRange,
+                About::Index(3),
+                "list `it` has no record 3: see its length, which others change, too",
+            ),
+            (
+                2,
+                Refusal::NoView,
+                About::Words("has no elements: open another".into()),
+                "lock `it` has no elements: open another",
+            ),
+        ] {
+            assert_eq!(explain("it", &specs[spec], refusal, &about), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_not_granted_is_told_with_those_that_were() {
+        let names: Vec<String> = (0..12).map(|number| format!("object-{number}")).collect();
+        for (granted, name, expected) in [
+            (
+                0,
+                "it",
+                "no shared object `it` was granted to this call, nor any other: grant it when the job is submitted",
+            ),
+            (1, "it", "no shared object `it` was granted to this call; granted: `object-0`"),
+            (
+                2,
+                "objct-1",
+                "no shared object `objct-1` was granted to this call; did you mean `object-1`?; granted: `object-0`, \
+                 `object-1`",
+            ),
+            (
+                12,
+                "a\nb",
+                "no shared object `a\\nb` was granted to this call; granted: `object-0`, `object-1`, `object-2`, \
+                 `object-3`, `object-4`, `object-5`, `object-6`, `object-7`, `object-8`, `object-9` and 2 more",
+            ),
+        ] {
+            assert_eq!(not_granted(name, names[..granted].iter().map(String::as_str)), expected);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::handle::Handle;
 use super::super::*;
+use crate::shm::object::several::OBJECTS_MAX;
 use crate::shm::object::spec::Spec;
 
 /// A time in which everything here is long over.
@@ -142,6 +143,16 @@ fn each_party_of_a_meeting_has_a_number_of_its_own() {
         numbers.sort_unstable();
         assert_eq!(numbers, [0, 1, 2, 3]);
     }
+}
+
+#[test]
+fn a_queue_can_have_no_room_for_an_item_without_being_full() {
+    let queue = Queue::<Vec<u8>>::new(handle(Spec::Queue(QueueOptions::new(2).bytes(256).shape(false))));
+    assert_eq!(queue.try_put(&vec![7; 200]), Ok(true));
+    assert_eq!(queue.try_put(&vec![7; 200]), Ok(false));
+    assert_eq!(queue.is_full(), Ok(false));
+    assert_eq!(queue.try_put(&vec![7]), Ok(true));
+    assert_eq!(queue.is_full(), Ok(true));
 }
 
 #[test]
@@ -309,7 +320,7 @@ fn what_is_never_ready_cannot_be_waited_for() {
     assert_eq!(error.kind(), SharedErrorKind::WrongKind);
     assert!(error.to_string().starts_with("value `it`"), "{error}");
     assert_eq!(wait_any(&[], None).unwrap_err().kind(), SharedErrorKind::Invalid);
-    let many: Vec<&dyn Shareable> = vec![&event; 65];
+    let many: Vec<&dyn Shareable> = vec![&event; OBJECTS_MAX + 1];
     assert_eq!(wait_any(&many, None).unwrap_err().kind(), SharedErrorKind::Invalid);
 }
 

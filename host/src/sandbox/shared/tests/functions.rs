@@ -3,6 +3,7 @@
 use wasmpool_abi::shared::{CellOp, Kind, Op, RecordOp, SliceOp};
 
 use super::*;
+use crate::shm::object::patience::{Patience, Unnoticed};
 
 #[test]
 fn an_object_is_opened_by_its_name_as_what_it_is() {
@@ -13,9 +14,9 @@ fn an_object_is_opened_by_its_name_as_what_it_is() {
     assert!(counter >= 0);
     assert!(guest.open_as("counter", Kind::Value as i64, Element::I64 as i64) >= 0);
     assert_eq!(guest.open_as("counter", Kind::Lock as i64, -1), no(Refusal::WrongKind));
-    assert_eq!(guest.text(), "value \"counter\" is not a lock, as was expected");
+    assert_eq!(guest.text(), "value `counter` is no lock: open it as what it is");
     assert_eq!(guest.open_as("data", -1, Element::I64 as i64), no(Refusal::WrongElement));
-    assert_eq!(guest.text(), "array \"data\" holds f64, not i64");
+    assert_eq!(guest.text(), "array `data` is of f64, not i64: open it as what it is");
     assert_eq!(guest.open_as("data", 99, -1), no(Refusal::Invalid));
     assert_eq!(guest.open_as("data", -1, 99), no(Refusal::Invalid));
     let data = guest.open("data");
@@ -41,10 +42,10 @@ fn a_name_that_was_not_granted_is_told_with_those_that_were() {
     assert_eq!(guest.open("countr"), no(Refusal::NotGranted));
     assert_eq!(
         guest.text(),
-        "no shared object \"countr\" was granted to this call; did you mean \"counter\"?; granted: counter, total"
+        "no shared object `countr` was granted to this call; did you mean `counter`?; granted: `counter`, `total`"
     );
     assert_eq!(guest.open(&"x".repeat(3000)), no(Refusal::NotGranted));
-    assert!(guest.text().contains("granted: counter, total"));
+    assert!(guest.text().contains("granted: `counter`, `total`"));
     let nothing = relaying(&[]);
     let mut guest = nothing.guest();
     assert_eq!(guest.open("counter"), no(Refusal::NotGranted));
@@ -58,7 +59,7 @@ fn a_text_is_cut_to_its_buffer_and_there_is_none_at_first() {
     assert_eq!(guest.call(IMPORT_REFUSAL, &[TEXT, 100]), 0);
     guest.open("é");
     assert_eq!(guest.call(IMPORT_REFUSAL, &[TEXT, 19]), 18);
-    assert_eq!(guest.peek(TEXT as u32, 19), b"no shared object \"\0");
+    assert_eq!(guest.peek(TEXT as u32, 19), b"no shared object `\0");
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn only_so_many_are_open_and_closing_makes_room() {
     let mut guest = worker.guest();
     let handles: Vec<i64> = (0..1024).map(|_| guest.open("counter")).collect();
     assert_eq!(guest.open("counter"), no(Refusal::TooManyOpen));
-    assert!(guest.text().starts_with("the call has 1024 shared objects open"));
+    assert!(guest.text().contains("cannot be opened: the call has 1024 shared objects open"));
     assert_eq!(guest.call(IMPORT_CLOSE, &[handles[3]]), 0);
     assert_eq!(guest.call(IMPORT_CLOSE, &[handles[3]]), no(Refusal::Invalid));
     assert!(guest.open("counter") >= 0);
@@ -104,10 +105,10 @@ fn elements_are_changed_and_the_value_before_is_told() {
     for index in [3, -1, i64::MIN, i64::MAX] {
         assert_eq!(cell(CellOp::Get, index, 0, 0, OUT).0, no(Refusal::OutOfRange));
     }
-    assert_eq!(guest.text(), format!("array \"a\" has no element {}: it has 3, counted from 0", i64::MAX));
+    assert_eq!(guest.text(), format!("array `a` has no element {}: it has 3, counted from 0", i64::MAX));
     assert_eq!(guest.call(IMPORT_CELL, &[a, 10, 0, 0, 0, OUT]), no(Refusal::Invalid));
     assert_eq!(guest.call(IMPORT_CELL, &[r, CellOp::Add as i64, 0, 1, 0, OUT]), no(Refusal::ReadOnly));
-    assert_eq!(guest.text(), "value \"r\" was granted for reading only: grant it for writing");
+    assert_eq!(guest.text(), "value `r` was granted for reading only: grant it for writing, too");
     assert_eq!(guest.cell(0, 1), 1);
     // A number may lie anywhere, but not outside; and what cannot be told is not done.
     assert_eq!(guest.call(IMPORT_CELL, &[a, CellOp::Get as i64, 1, 0, 0, OUT + 3]), 0);
@@ -144,7 +145,7 @@ fn slices_are_copied_whole() {
             no(Refusal::OutOfRange)
         );
     }
-    assert!(guest.text().starts_with("array \"a\" has no elements 1.."), "{}", guest.text());
+    assert!(guest.text().starts_with("array `a` has no elements 1.."), "{}", guest.text());
     for op in [SliceOp::Read, SliceOp::Write] {
         assert!(guest.try_call(IMPORT_SLICE, &slice(op, 0, 65536 - 100, 51)).is_err());
         assert!(guest.try_call(IMPORT_SLICE, &slice(op, 0, -2, 20_000)).is_err());
@@ -180,7 +181,7 @@ fn items_go_through_a_queue_and_long_ones_are_staged() {
     assert_eq!(guest.call(IMPORT_PUT, &[jobs, BYTES, 5000, 0]), no(Refusal::TooLarge));
     assert_eq!(
         guest.text(),
-        "queue \"jobs\" can never take 5000 bytes at once (4 items, 4096 bytes): create it with more room"
+        "queue `jobs` can never hold 5000 bytes at once (4 items, 4096 bytes): make it larger, or the item smaller"
     );
 }
 
@@ -195,7 +196,7 @@ fn a_full_queue_says_what_to_do_and_bad_addresses_take_nothing() {
     assert_eq!(guest.call(IMPORT_PUT, &[jobs, BYTES, 5, 0]), no(Refusal::Full));
     assert_eq!(
         guest.text(),
-        "queue \"jobs\" is full (4 items, 4096 bytes): take items out or create it with more room"
+        "queue `jobs` is full (4 items, 4096 bytes): wait for room, take something out, or make it larger"
     );
     assert_eq!(guest.call(IMPORT_PUT, &[jobs, BYTES, 5, 1000]), no(Refusal::TimedOut));
     assert!(guest.try_call(IMPORT_PUT, &[jobs, 65530, 7, 0]).is_err());
@@ -216,7 +217,7 @@ fn messages_go_through_a_pipe_until_its_other_end_is_gone() {
     guest.poke(BYTES as u32, b"ping");
     assert_eq!(guest.call(IMPORT_PUT, &[p, BYTES, 4, -1]), 0);
     let mut message = Vec::new();
-    let now = crate::shm::object::patience::Patience::NONE;
+    let now = Patience::NONE;
     theirs.receive(other(), &now, &mut message).unwrap();
     assert_eq!(message, b"ping");
     theirs.send(other(), b"pong", &now).unwrap();
@@ -225,7 +226,7 @@ fn messages_go_through_a_pipe_until_its_other_end_is_gone() {
     assert_eq!(guest.peek(BYTES as u32, 4), b"pong");
     theirs.leave(other());
     assert_eq!(guest.call(IMPORT_GET, &[p, -1, BYTES, 100, OUT]), no(Refusal::EndOfFile));
-    assert_eq!(guest.text(), "pipe \"p\" is at its end: everyone at the other end is gone");
+    assert_eq!(guest.text(), "pipe end `p` is at its end: nobody uses the other end any more");
 }
 
 /// Calls `shared_record` with a key at 2000 and a value at `BYTES`; answers status and number.
@@ -267,7 +268,7 @@ fn records_of_a_list_are_worked_on_by_index() {
     assert_eq!(guest.call(IMPORT_STAGED, &[TARGET]), 100);
     assert_eq!(guest.peek(TARGET as u32, 100), [b'x'; 100]);
     assert_eq!(record(&mut guest, l, RecordOp::Get, no_key, 3, b"").0, no(Refusal::OutOfRange));
-    assert_eq!(guest.text(), "list \"l\" has no element 3");
+    assert_eq!(guest.text(), "list `l` has no record 3: see its length, which others change, too");
     assert_eq!(record(&mut guest, l, RecordOp::GetVersioned, no_key, 1, b""), (0, 11));
     let versioned = guest.peek(TARGET as u32, 11);
     assert_eq!(&versioned[8..], b"two");
@@ -302,7 +303,7 @@ fn records_of_a_dictionary_are_worked_on_by_key() {
     let mut guest = worker.guest();
     let d = guest.open("d");
     assert_eq!(record(&mut guest, d, RecordOp::Get, b"k", 0, b"").0, no(Refusal::Missing));
-    assert_eq!(guest.text(), "dictionary \"d\" has no record under this key");
+    assert_eq!(guest.text(), "dict `d` has no such key: add it first, or ask whether it is there");
     assert_eq!(record(&mut guest, d, RecordOp::Set, b"k", 0, b"v").0, 0);
     assert_eq!(record(&mut guest, d, RecordOp::GetOrSet, b"k", 0, b"w"), (0, 1));
     assert_eq!(guest.peek(TARGET as u32, 1), b"v");
@@ -395,6 +396,34 @@ fn locks_events_and_the_like_do_what_python_does() {
 }
 
 #[test]
+fn who_waits_at_a_condition_is_told_of_a_holder_who_died_meanwhile() {
+    let worker = relaying(&[("c", Spec::Condition, Rights::ReadWrite)]);
+    let Object::Condition(condition) = &worker.objects[0] else { panic!("a condition") };
+    let mut guest = worker.guest();
+    let c = guest.open("c");
+    for (is_buried, expected) in [(false, 0), (true, 1), (false, 0)] {
+        assert_eq!(guest.call(IMPORT_OP, &[c, Op::Acquire as i64, 0, -1, OUT]), 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while worker.post.blocked_on() != Some(0) {
+                    std::thread::yield_now();
+                }
+                condition.lock().acquire(other(), &Patience::new(None, &Unnoticed)).unwrap();
+                condition.notify(other(), 1).unwrap();
+                if is_buried {
+                    condition.bury(other());
+                } else {
+                    condition.lock().release(other()).unwrap();
+                }
+            });
+            assert_eq!(guest.call(IMPORT_OP, &[c, Op::Wait as i64, 0, -1, OUT]), 0);
+        });
+        assert_eq!(guest.peek_u64(OUT as u32), expected);
+        assert_eq!(guest.call(IMPORT_OP, &[c, Op::Release as i64, 0, 0, OUT]), 0);
+    }
+}
+
+#[test]
 fn several_objects_are_waited_for_at_once() {
     let worker = relaying(&[
         ("event", Spec::Event, Rights::ReadWrite),
@@ -404,7 +433,7 @@ fn several_objects_are_waited_for_at_once() {
     ]);
     let Object::Event(event) = &worker.objects[0] else { panic!("an event") };
     let Object::Lock(lock) = &worker.objects[2] else { panic!("a lock") };
-    let patience = crate::shm::object::patience::Patience::NONE;
+    let patience = Patience::NONE;
     lock.acquire(other(), &patience).unwrap();
     let mut guest = worker.guest();
     let handles = ["event", "jobs", "lock", "barrier"].map(|name| guest.open(name) as i32);
@@ -412,6 +441,7 @@ fn several_objects_are_waited_for_at_once() {
     guest.poke(BYTES as u32, &bytes);
     guest.poke(OUT as u32, &[9; 4]);
     assert_eq!(guest.call(IMPORT_WAIT, &[BYTES, 3, 0, OUT]), no(Refusal::TimedOut));
+    assert_eq!(guest.text(), "none of these shared objects was ready in time: wait longer");
     assert_eq!(guest.call(IMPORT_WAIT, &[BYTES, 2, 1000, OUT]), no(Refusal::TimedOut));
     assert_eq!(guest.call(IMPORT_WAIT, &[BYTES, 4, 0, OUT]), no(Refusal::WrongKind));
     for count in [0, 1000, -1] {

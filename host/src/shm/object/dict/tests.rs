@@ -1,6 +1,7 @@
 use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
+use wasmpool_abi::VALUE_BYTES_MAX;
 use wasmpool_abi::shared::Refusal;
 
 use super::*;
@@ -29,7 +30,7 @@ impl Container for Dict {
 
     fn everything(&self) -> Outcome<Vec<u8>> {
         let mut all = Vec::new();
-        self.all(&mut all).map(|()| all)
+        self.all(usize::MAX, &mut all).map(|()| all)
     }
 
     fn bury(&self, party: Party) {
@@ -451,4 +452,21 @@ fn of_all_who_add_a_key_one_does() {
     };
     all_at_once(&opened, write, |dict| assert!(dict.len().unwrap() <= 500));
     assert_eq!(opened.reader.len(), Ok(500));
+}
+
+#[test]
+fn no_more_is_answered_at_once_than_was_allowed() {
+    let dict = open::<Dict>(SMALL).ours;
+    dict.extend(party(1), &[(b"one", b"1"), (b"", b""), (b"three", b"3")]).unwrap();
+    let bytes = dict.everything().unwrap().len();
+    let all = |most| dict.all(most, &mut b"before".to_vec());
+    assert_eq!((all(bytes), all(bytes - 1)), (Ok(()), Err(Refusal::TooLarge)));
+}
+
+#[test]
+fn a_record_has_a_largest_size_with_its_key_however_much_room_there_is() {
+    let dict = open::<Dict>(RecordsShape { bytes_max: 2 * VALUE_BYTES_MAX as u64, ..SMALL }).ours;
+    let zeros = vec![0; VALUE_BYTES_MAX];
+    assert_eq!(dict.set(party(1), b"k", &zeros), Err(Refusal::TooLarge));
+    assert_eq!(dict.set(party(1), b"k", &zeros[1..]), Ok(()));
 }

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use wasmpool_abi::VALUE_BYTES_MAX;
 use wasmpool_abi::shared::Refusal;
 
 use super::*;
@@ -27,7 +28,7 @@ impl Container for List {
 
     fn everything(&self) -> Outcome<Vec<u8>> {
         let mut all = Vec::new();
-        self.all(0, None, &mut all).map(|()| all)
+        self.all(0, None, usize::MAX, &mut all).map(|()| all)
     }
 
     fn bury(&self, party: Party) {
@@ -153,7 +154,7 @@ fn take(list: &List, model: &mut Vec<Vec<u8>>, step: Step) {
         }
         Step::Part(first, count) => {
             let mut part = Vec::new();
-            list.all(first, count, &mut part).unwrap();
+            list.all(first, count, usize::MAX, &mut part).unwrap();
             let count = count.map_or(usize::MAX, |count| usize::try_from(count).unwrap());
             let expected: Vec<_> = model.iter().skip(first as usize).take(count).cloned().collect();
             assert_eq!(split(&part), expected);
@@ -203,7 +204,7 @@ fn ruin(list: &List, one: &Scribble, step: Step) {
             list.bury(party(9));
             Ok(())
         }
-        Step::Part(first, count) => list.all(first, count, &mut Vec::new()),
+        Step::Part(first, count) => list.all(first, count, usize::MAX, &mut Vec::new()),
     };
 }
 
@@ -404,4 +405,24 @@ fn quiet_that_nobody_asked_for_ends() {
     list.ground().word64(216).store(u64::MAX, Ordering::Relaxed);
     list.append(party(1), b"x").unwrap();
     assert_eq!(list.ground().word64(216).load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn no_more_is_answered_at_once_than_was_allowed() {
+    let list = open::<List>(SMALL).ours;
+    list.extend(party(1), &[b"one", b"", b"three"]).unwrap();
+    let bytes = list.everything().unwrap().len();
+    let all = |first, most| list.all(first, None, most, &mut b"before".to_vec());
+    assert_eq!(
+        (all(0, bytes), all(0, bytes - 1), all(1, bytes - 1)),
+        (Ok(()), Err(Refusal::TooLarge), Ok(()))
+    );
+}
+
+#[test]
+fn a_record_has_a_largest_size_however_much_room_there_is() {
+    let list = open::<List>(RecordsShape { bytes_max: 2 * VALUE_BYTES_MAX as u64, ..SMALL }).ours;
+    let zeros = vec![0; VALUE_BYTES_MAX + 1];
+    assert_eq!(list.append(party(1), &zeros), Err(Refusal::TooLarge));
+    assert_eq!(list.append(party(1), &zeros[1..]), Ok(0));
 }

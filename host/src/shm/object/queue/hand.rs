@@ -99,10 +99,11 @@ impl<'a> Hand<'a> {
         State::from_word(self.state_word().load(Acquire))
     }
 
-    /// Whether nothing is in it.
-    pub(super) fn is_empty(self) -> bool {
+    /// Whether anything in it, in whatever phase, belongs to its party; an orphan belonged to the one before.
+    pub(super) fn is_in_use(self) -> bool {
         // Relaxed: asked by the party itself.
-        self.state_word().load(Relaxed) == Phase::Empty as u64
+        let word = self.state_word().load(Relaxed);
+        word != Phase::Empty as u64 && word & ORPHANED == 0
     }
 
     /// Whether it holds an item that is its party's to deal with.

@@ -9,8 +9,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wasmpool_abi::VALUE_BYTES_MAX;
+
 use super::super::ground::Rights;
 use super::super::patience::Unnoticed;
+use super::super::{CallEnd, PARTIES_MAX};
+use super::layout::DONE;
 use super::*;
 use crate::shm::region::{Region, Writer};
 
@@ -245,6 +249,15 @@ fn uncollected_reports_stop_new_items_at_last() {
     assert_eq!(reports, reported_max(shape));
     assert_eq!(queue.take_reported(a).map(|items| items.len() as u64), Ok(reports));
     assert_eq!(put_now(&queue, a, b""), Ok(()));
+}
+
+#[test]
+fn an_item_has_a_largest_size_however_much_room_there_is() {
+    let shape = QueueShape { bytes_max: 2 * VALUE_BYTES_MAX as u64, ..SHAPE };
+    let (queue, a) = (queue(shape), party(1));
+    let zeros = vec![0; VALUE_BYTES_MAX + 1];
+    assert_eq!(put_now(&queue, a, &zeros), Err(Refusal::TooLarge));
+    assert_eq!(put_now(&queue, a, &zeros[1..]), Ok(()));
 }
 
 #[test]

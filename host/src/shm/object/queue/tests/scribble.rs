@@ -6,12 +6,11 @@ use super::*;
 
 fn words() -> impl Strategy<Value = Vec<(usize, u64)>> {
     let interesting = prop_oneof![
-        // The header without the mutex, the rules, two hands, the ring's head, tail and first places.
+        // The header without the mutex, which has the items' ends and the heap's counts; two hands; the first places.
         (1_usize..HANDS / 8),
+        (1_usize..header::BELL_A / 8),
         (HANDS / 8 + 8..HANDS / 8 + 24),
-        Just(ITEMS / 8),
-        Just(ITEMS / 8 + 8),
-        (ITEMS / 8 + 16..ITEMS / 8 + 32),
+        (ITEMS / 8 + 8..ITEMS / 8 + 24),
         any::<usize>(),
     ];
     let value = prop_oneof![0_u64..8, any::<u64>(), (0_u64..4).prop_map(|low| u64::MAX - low), 256_u64..264];
@@ -64,10 +63,21 @@ proptest! {
 fn an_impossible_state_poisons() {
     let (queue, a) = (queue(SHAPE), party(1));
     put_now(&queue, a, b"item").expect("room");
-    queue.ground.word64(ITEMS).store(u64::MAX / 2, Relaxed);
+    queue.ground.word64(ENDS).store(u64::MAX / 2, Relaxed);
     assert_eq!(put_now(&queue, a, b""), Err(Refusal::Poisoned));
     assert_eq!(get_now(&queue, a), Err(Refusal::Poisoned));
     assert_eq!(queue.len(), Err(Refusal::Poisoned));
     assert_eq!(queue.wait(&long()), Err(Refusal::Poisoned));
     assert_eq!(queue.close(a), Err(Refusal::Poisoned));
+}
+
+#[test]
+fn poison_wakes_all_who_sleep_also_those_who_join() {
+    let queue = queue(JOINABLE);
+    let epochs =
+        || [header::BELL_A, header::BELL_B, BELL_DONE].map(|bell| queue.ground.word32(bell).load(Relaxed));
+    let before = epochs();
+    queue.ground.poison();
+    assert!(before.iter().zip(epochs()).all(|(before, now)| *before != now), "a bell is silent");
+    assert_eq!(queue.join(&long()), Err(Refusal::Poisoned));
 }
