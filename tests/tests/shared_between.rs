@@ -9,7 +9,7 @@ use wasmpool::shared::{Array, Condition, PipeEnd, Queue, SharedError, SharedErro
 use wasmpool::{FailureKind, Pool, Task};
 use wasmpool_tests::script::{check, run, script};
 use wasmpool_tests::watchdog::wait_until;
-use wasmpool_tests::{rows, tasks};
+use wasmpool_tests::{failure, rows, tasks};
 
 wasmpool::test_support!();
 
@@ -473,4 +473,27 @@ fn calls_that_wait_for_more_of_each_other_than_there_can_be_are_told() {
     shrinks_back(&fixture.pool);
     let cube = fixture.module.task::<i64, i64>("cube").expect("a task");
     assert_eq!(cube.map(0..4).expect("results"), [0, 1, 8, 27]);
+}
+
+#[test]
+fn some_of_too_many_consumers_are_told_so_that_a_producer_comes_to_run() {
+    const CONSUMERS: usize = 66;
+    let fixture = tasks(2);
+    let (queue, put, sum) = jobs(&fixture, 4);
+    let (sums, starved) = std::thread::scope(|scope| {
+        let consumers: Vec<_> = (0..CONSUMERS).map(|_| scope.spawn(|| sum.apply(()))).collect();
+        wait_until(|| consumers.iter().any(std::thread::ScopedJoinHandle::is_finished));
+        put.apply((0, 500)).expect("somebody makes room for it");
+        queue.close().expect("open");
+        let outcomes = consumers.into_iter().map(|consumer| consumer.join().expect("no panic"));
+        let (returned, failed): (Vec<_>, Vec<_>) = outcomes.partition(Result::is_ok);
+        let sums: i64 = returned.into_iter().flatten().sum();
+        (sums, failed.into_iter().map(failure).collect::<Vec<_>>())
+    });
+    for failure in &starved {
+        assert_eq!(failure.kind(), FailureKind::Starved, "{failure}");
+        assert!(failure.message().contains("jobs"), "it names the object: {failure}");
+    }
+    println!("{} of {CONSUMERS} consumers starved", starved.len());
+    assert_eq!(sums, sum_of_squares(500));
 }
