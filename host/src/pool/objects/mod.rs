@@ -248,7 +248,10 @@ fn check(name: &str, spec: &Spec) -> Result<(), Error> {
 fn check_is_free(entries: &BTreeMap<String, Weak<Entry>>, name: &str) -> Result<(), Error> {
     let Some(entry) = entries.get(name).and_then(Weak::upgrade) else { return Ok(()) };
     let kind = noun(entry.spec.kind());
-    let text = format!("the pool has a shared {kind} named `{name}` already: choose another name");
+    let text = format!(
+        "the pool has a shared {kind} named `{name}` already: choose another name, or \
+                 drop all that refers to it"
+    );
     Err(Error::new(ErrorKind::Setting, text))
 }
 
