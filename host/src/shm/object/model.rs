@@ -39,6 +39,8 @@ mod patience {
     use super::{Outcome, Refusal};
 
     pub(super) const MUTEX_SPINS: u32 = 0;
+    pub(super) const MUTEX_PAUSE_MAX: u32 = 1;
+    pub(super) const LOCK_PAUSE_MAX: u32 = 1;
 
     pub(super) struct Patience<'a> {
         /// Sleeps that are left; nothing for as many as it takes.

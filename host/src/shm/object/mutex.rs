@@ -28,7 +28,7 @@ use std::time::Duration;
 use wasmpool_abi::shared::Refusal;
 
 use super::atomic::{AtomicU32, Ordering};
-use super::patience::{MUTEX_SPINS, Patience};
+use super::patience::{LOCK_PAUSE_MAX, MUTEX_PAUSE_MAX, MUTEX_SPINS, Patience};
 use super::{Outcome, PARTIES_MAX, Party, futex};
 use crate::shm::object::crash::crash_point;
 
@@ -104,6 +104,8 @@ impl<'a> Mutex<'a> {
     #[cold]
     fn lock_slowly(self, party: Party, patience: &Patience<'_>, own: Own) -> Outcome<Found> {
         let mut spins = MUTEX_SPINS;
+        let mut pause = 1;
+        let pause_max = if own == Own::Refused { MUTEX_PAUSE_MAX } else { LOCK_PAUSE_MAX };
         let mut asleep = None;
         loop {
             let word = self.word.load(Ordering::Relaxed);
@@ -126,8 +128,10 @@ impl<'a> Mutex<'a> {
                 return Err(Refusal::Poisoned);
             }
             if spins > 0 {
-                spins -= 1;
-                std::hint::spin_loop();
+                // Longer and longer: each look takes the word's line away from the holder, who wants it back.
+                spins = spins.saturating_sub(pause);
+                (0..pause).for_each(|_| std::hint::spin_loop());
+                pause = (2 * pause).min(pause_max);
                 continue;
             }
             if word & WAITERS == 0 {

@@ -8,8 +8,14 @@ use wasmpool_abi::shared::Refusal;
 use super::Outcome;
 use super::ground::{ObjectBell, current_cpu};
 
-/// Looks at a held mutex before its taker sleeps: the usual hold is over in less.
+/// Pauses of one who wants a held mutex, before it sleeps: the usual hold is over in less.
 pub(super) const MUTEX_SPINS: u32 = 200;
+
+/// Most pauses between two looks, for an object's own mutex, whose holder is out again in a few instructions.
+pub(super) const MUTEX_PAUSE_MAX: u32 = 4;
+
+/// The same for a lock that guests hold.
+pub(super) const LOCK_PAUSE_MAX: u32 = 16;
 
 /// Longest spin before a sleep.
 const SPIN_MAX: Duration = Duration::from_micros(50);
