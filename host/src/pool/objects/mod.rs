@@ -67,7 +67,7 @@ pub use wait::wait_any;
 use super::error::{Error, ErrorKind};
 use crate::channel::control::Grant;
 use crate::process::memory;
-use crate::shm::object::ground::{Ground, Rights};
+use crate::shm::object::ground::Rights;
 use crate::shm::object::spec::{PipeShape, Spec};
 use crate::shm::object::text::noun;
 use crate::shm::object::{CallEnd, Object, Party};
@@ -102,9 +102,7 @@ impl Entry {
         };
         let bytes = spec.bytes().ok_or_else(|| no_room("no machine has so much".into()))?;
         let (region, file) = reserve(bytes).map_err(|error| no_room(error.to_string()))?;
-        let region = Arc::new(region);
-        spec.prepare(&Ground::new(Arc::clone(&region), Rights::ReadWrite));
-        Ok(Self::new(Arc::clone(registry), name, spec, region, file))
+        Ok(Self::new(Arc::clone(registry), name, spec, Arc::new(region), file))
     }
 
     fn new(registry: Arc<Registry>, name: String, spec: Spec, region: Arc<Region>, file: OwnedFd) -> Self {

@@ -144,7 +144,7 @@ pub(crate) enum Object {
 impl Object {
     /// Opens an object on pages that were zero when it was made.
     ///
-    /// A region of zeros is a fresh object of every kind, except for what [`Spec::prepare`] writes.
+    /// A region of zeros is a fresh object of every kind.
     pub(crate) fn open(spec: &Spec, region: Arc<Region>, rights: Rights) -> Self {
         let ground = Ground::new(region, rights);
         match spec {

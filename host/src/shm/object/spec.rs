@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use wasmpool_abi::VALUE_BYTES_MAX;
 use wasmpool_abi::shared::{Element, Kind, Refusal};
 
-use super::ground::Ground;
 use super::{Outcome, PARTIES_MAX};
 use super::{barrier, cells, condition, dict, event, list, lock, pipe, queue, semaphore};
 
@@ -185,9 +184,6 @@ impl Spec {
             Self::Dict { shape, .. } => dict::bytes(*shape),
         }
     }
-
-    /// Writes what a fresh object of this kind holds besides zeros, before anyone else has it.
-    pub(crate) fn prepare(&self, _ground: &Ground) {}
 }
 
 fn within(value: impl Into<u64>, of: &str, least: u64, most: u64) -> Result<(), String> {

@@ -16,7 +16,7 @@ use crate::channel::desk::Desk;
 use crate::channel::layout::{down, up};
 use crate::channel::post::Post;
 use crate::sandbox::engine::{MEMORY_BYTES_MAX, WorkerLimits, compiler_engine, worker_engine};
-use crate::shm::object::ground::{Ground, Rights};
+use crate::shm::object::ground::Rights;
 use crate::shm::object::spec::{Orphaned, PipeShape, QueueShape, RecordsShape, Spec};
 use crate::shm::object::{Object, Party};
 use crate::shm::region::{Region, Writer};
@@ -64,7 +64,6 @@ fn make(grants: &[(&str, Spec, Rights)]) -> (Vec<Object>, Belongings) {
     let objects = grants.iter().map(|(name, spec, rights)| {
         let (region, pages) = Region::create(name, spec.bytes().unwrap(), Writer::Worker).unwrap();
         let region = Arc::new(region);
-        spec.prepare(&Ground::new(Arc::clone(&region), Rights::ReadWrite));
         let grant = Grant { name: (*name).into(), spec: spec.clone(), rights: *rights };
         belongings.add(grant, ours(), pages).unwrap();
         Object::open(&other_end(spec), region, Rights::ReadWrite)
