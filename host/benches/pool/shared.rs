@@ -29,16 +29,7 @@ const QUEUE_ITEMS: usize = 1024;
 ///
 /// When a call fails or the counter is wrong, as in the other benchmarks.
 pub(crate) fn additions(world: &World) -> anyhow::Result<Vec<Figure>> {
-    let each = world.some(OPERATIONS);
-    let pool = world::pool(&world.cache())?;
-    let counter = pool.value("counter", 0i64)?;
-    let task = granted::<u64, u64>(world, &pool, "bench_fetch_add", &counter)?;
-    let mut ours = || {
-        let seconds = on_all(&task, each as u64, || counter.set(0))?;
-        ensure!(counter.get()? == (WORKERS * each) as i64, "the counter says {}", counter.get()?);
-        Ok((WORKERS * each) as f64 / seconds)
-    };
-    let [ours] = turns::medians(world.rounds(), [&mut ours])?;
+    let ours = counted(world, "bench_fetch_add", world.some(OPERATIONS))?;
     let figure = Figure::new("shared-add", "fetch_add on one value", Unit::PerSecond, ours);
     Ok(vec![with_python(world, figure, "python Value +=, locked", "value", 200_000)?.promised(40e6)])
 }
@@ -49,18 +40,22 @@ pub(crate) fn additions(world: &World) -> anyhow::Result<Vec<Figure>> {
 ///
 /// As [`additions`].
 pub(crate) fn locked_additions(world: &World) -> anyhow::Result<Vec<Figure>> {
-    let each = world.some(OPERATIONS / 8);
+    let ours = counted(world, "bench_locked_update", world.some(OPERATIONS / 8))?;
+    let figure = Figure::new("shared-locked-add", "+= under a value's lock", Unit::PerSecond, ours);
+    Ok(vec![with_python(world, figure, "python Value +=, locked", "value", 200_000)?.promised(4e6)])
+}
+
+/// Additions a second by a task that adds 1 to a counter, so many times on each worker.
+fn counted(world: &World, task: &str, each: usize) -> anyhow::Result<f64> {
     let pool = world::pool(&world.cache())?;
     let counter = pool.value("counter", 0i64)?;
-    let task = granted::<u64, u64>(world, &pool, "bench_locked_update", &counter)?;
+    let task = granted::<u64, u64>(world, &pool, task, &counter)?;
     let mut ours = || {
         let seconds = on_all(&task, each as u64, || counter.set(0))?;
         ensure!(counter.get()? == (WORKERS * each) as i64, "the counter says {}", counter.get()?);
         Ok((WORKERS * each) as f64 / seconds)
     };
-    let [ours] = turns::medians(world.rounds(), [&mut ours])?;
-    let figure = Figure::new("shared-locked-add", "+= under a value's lock", Unit::PerSecond, ours);
-    Ok(vec![with_python(world, figure, "python Value +=, locked", "value", 200_000)?.promised(4e6)])
+    Ok(turns::medians(world.rounds(), [&mut ours])?[0])
 }
 
 /// Atomic additions in a view of an array, to all its elements in turn.
