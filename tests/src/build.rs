@@ -40,8 +40,9 @@ fn build() -> PathBuf {
     let mut command = scrubbed(&cargo);
     command.args(["rustc", "--package", "wasm-tasks", "--lib", "--crate-type", "cdylib", "--release"]);
     command.args(["--target", TARGET, "--message-format", "json-render-diagnostics"]);
-    // As the binary builds directories: views of shared arrays need atomic instructions.
-    command.args(["--config", r#"target.wasm32-wasip1.rustflags=["-C", "target-feature=+atomics"]"#]);
+    // As the binary builds directories.
+    command
+        .args(["--config", r#"target.wasm32-wasip1.rustflags=["-C", "target-feature=+atomics,+simd128"]"#]);
     command.arg("--target-dir").arg(directory());
     command.args(["--", "-C", "link-arg=-zstack-size=65536"]);
     let output = command.stderr(Stdio::inherit()).output().expect("cargo can be run");

@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 
+use super::huge_pages;
+
 /// Who writes to a region besides the supervisor, which may write to all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writer {
@@ -76,12 +78,14 @@ impl Region {
     }
 
     /// Makes a region that workers may write to and whose pages are all there: no touch of one can fail any more.
+    /// They are huge ones where the system gives such.
     ///
     /// # Errors
     ///
     /// As [`Self::create`], and when there is not enough memory.
     pub(crate) fn create_reserved(name: &str, bytes: usize) -> io::Result<(Self, OwnedFd)> {
         let (region, file) = Self::create(name, bytes, Writer::Worker)?;
+        huge_pages::ask_for(file.as_fd(), bytes);
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64)?;
         Ok((region, file))
     }

@@ -22,7 +22,9 @@
 //! | no view | private zeros, read-only | it is not counted as the guest's memory, so it must not serve as such |
 //! | view for reading | the array's, read-only | a store is a wasm trap, like any store out of bounds |
 //! | view for writing | the array's | |
-//! | behind a view, up to the window's end | private zeros, read-only | |
+//! | around a view, up to the window's ends | private zeros, read-only | |
+//!
+//! A large view begins where in its window the array's huge pages fit.
 //!
 //! A view shows whole pages (4 KiB), so that elements next to those that were asked for are visible. That gives
 //! nothing away: who may map some elements of an array may map all of them.
@@ -45,6 +47,7 @@ use super::trouble::Trouble;
 use super::windows::{Room, WINDOW_BYTES_MAX, Windows};
 use crate::sandbox::engine::WASM_PAGE_BYTES;
 use crate::sandbox::guest::Guest;
+use crate::shm::huge_pages::{HUGE_PAGE_BYTES, displacement};
 use crate::shm::object::Object;
 use crate::shm::object::cells::{Cells, Lease};
 use crate::shm::object::ground::PAGE_BYTES;
@@ -106,21 +109,29 @@ pub(super) fn map(
     }
     let memory = memory(caller)?;
     let lease = wanted.lease()?;
-    let window = match take_window(caller, memory, &wanted) {
-        Ok(window) => window,
+    let place = match take_place(caller, memory, &wanted) {
+        Ok(place) => place,
         Err(trouble) => {
             wanted.cells.unlease(wanted.belonging.party, lease);
             return Err(trouble);
         }
     };
     let views = &mut caller.data_mut().shared.views;
-    let address = window + wanted.skipped as u64;
-    views.open.push(View { address, window, object, lease });
-    if let Err(error) = views.show(window, &wanted) {
+    let address = place.pages + wanted.skipped as u64;
+    views.open.push(View { address, window: place.window, object, lease });
+    if let Err(error) = views.show(&place, &wanted) {
         views.unmap(&belongings, address);
         return Err(no_view(format!("cannot be mapped here: the system refused ({error})")));
     }
     Ok(address)
+}
+
+/// Where in the guest's memory a view goes.
+struct Place {
+    /// Where its window begins.
+    window: u64,
+    /// Where its pages begin: behind that as far as huge pages need it.
+    pages: u64,
 }
 
 /// The memory in which views can appear.
@@ -137,11 +148,22 @@ fn memory(caller: &mut Caller<'_, Guest>) -> Result<Memory, Trouble> {
     Ok(memory)
 }
 
-/// Takes room for a view, growing the memory where no former view left enough.
-fn take_window(caller: &mut Caller<'_, Guest>, memory: Memory, wanted: &Wanted<'_>) -> Result<u64, Trouble> {
+/// Takes room for a view, with some to spare where its pages may be huge.
+fn take_place(caller: &mut Caller<'_, Guest>, memory: Memory, wanted: &Wanted<'_>) -> Result<Place, Trouble> {
     let bytes = wanted.pages.len() as u64;
-    let writable = if wanted.mode == ViewMode::ReadOnly { 0 } else { bytes };
-    match caller.data_mut().shared.views.windows.take(bytes, writable) {
+    if wanted.pages.len() >= HUGE_PAGE_BYTES
+        && let Ok(window) = take_window(caller, memory, bytes + HUGE_PAGE_BYTES as u64)
+    {
+        let address = memory.data_ptr(&*caller).addr() + window as usize;
+        return Ok(Place { window, pages: window + displacement(address, wanted.pages.start) as u64 });
+    }
+    let window = take_window(caller, memory, bytes)?;
+    Ok(Place { window, pages: window })
+}
+
+/// Takes room of `bytes`, growing the memory where no former view left enough.
+fn take_window(caller: &mut Caller<'_, Guest>, memory: Memory, bytes: u64) -> Result<u64, Trouble> {
+    match caller.data_mut().shared.views.windows.take(bytes) {
         Room::Taken(start) => return Ok(start),
         Room::Grow(pages) => grow(caller, memory, pages)?,
         Room::TooMuch => {
@@ -152,7 +174,7 @@ fn take_window(caller: &mut Caller<'_, Guest>, memory: Memory, wanted: &Wanted<'
             return Err(no_view(text));
         }
     }
-    match caller.data_mut().shared.views.windows.take(bytes, writable) {
+    match caller.data_mut().shared.views.windows.take(bytes) {
         Room::Taken(start) => Ok(start),
         Room::Grow(_) | Room::TooMuch => unreachable!("the memory was grown by just this room"),
     }
@@ -279,15 +301,16 @@ impl Views {
     }
 
     /// Maps an array's pages over a window that was taken for them.
-    fn show(&self, window: u64, wanted: &Wanted<'_>) -> std::io::Result<()> {
+    fn show(&mut self, place: &Place, wanted: &Wanted<'_>) -> std::io::Result<()> {
         let bytes = wanted.pages.len();
         let from = wanted.region().at(wanted.pages.start, bytes).as_ptr();
-        let to = self.at(window);
+        let to = self.at(place.pages);
         // SAFETY: an old size of zero asks for a second mapping of the same shared pages and leaves the first alone.
         // `from` is a page's start and `bytes` whole pages of the region, as `at` has checked. The target lies in a
         // window: whole pages of this instance's linear memory which were made for views, which the guest's own
         // memory does not extend to, and into which no Rust reference points, because host functions copy by
-        // addresses. It stays inside, for the window was taken for this many bytes.
+        // addresses. It stays inside: the window was taken for this many bytes, and for a
+        // huge page more where the view may begin behind the window's start.
         unsafe { rustix::mm::mremap_fixed(from.cast(), 0, bytes, MremapFlags::MAYMOVE, to) }?;
         let is_read_only = wanted.mode == ViewMode::ReadOnly;
         if is_read_only {
@@ -299,6 +322,10 @@ impl Views {
             // SAFETY: the same pages. They are there already; only the page table learns of them. A kernel that does
             // not know how lets them fault one by one.
             let _ = unsafe { rustix::mm::madvise(to, bytes, populate) };
+        }
+        if !is_read_only {
+            let first = place.pages - place.window;
+            self.windows.open(place.window, &(first..first + bytes as u64));
         }
         Ok(())
     }

@@ -33,8 +33,8 @@ struct Window {
 enum Holds {
     /// Zeros, to be read only.
     Nothing,
-    /// A view. So many bytes from its start on may be written to, all others may not.
-    View { writable: u64 },
+    /// A view. These bytes from the range's start on may be written to, all others may not.
+    View { writable: (u64, u64) },
 }
 
 /// Where the room for a view is to come from.
@@ -54,10 +54,11 @@ impl Windows {
         self.windows.is_empty()
     }
 
-    /// Finds room for a view of `bytes`, the first `writable` of which may be written to.
+    /// Finds room of `bytes` for a view.
     ///
-    /// The smallest free range that is large enough, so that large ones stay for large views.
-    pub(super) fn take(&mut self, bytes: u64, writable: u64) -> Room {
+    /// The smallest free range that is large enough, so that large ones stay for large views. Nothing in it may be
+    /// written to before [`open`](Self::open) says so.
+    pub(super) fn take(&mut self, bytes: u64) -> Room {
         let pages = bytes.div_ceil(WASM_PAGE_BYTES).max(1);
         let wanted = pages * WASM_PAGE_BYTES;
         let fitting = |window: &&(usize, u64)| window.1 >= wanted;
@@ -71,7 +72,7 @@ impl Windows {
         let Window { bytes, .. } = &mut self.windows[index];
         let (start, rest) = (bytes.start, bytes.start + wanted..bytes.end);
         bytes.end = rest.start;
-        self.windows[index].holds = Holds::View { writable };
+        self.windows[index].holds = Holds::View { writable: (0, 0) };
         if !rest.is_empty() {
             self.windows.insert(index + 1, Window { bytes: rest, holds: Holds::Nothing });
         }
@@ -83,6 +84,13 @@ impl Windows {
         self.windows.push(Window { bytes, holds: Holds::Nothing });
         // Whoever grows memory gets the highest address yet.
         self.join_free();
+    }
+
+    /// Lets bytes of the room that begins at `start` be written to, counted from there.
+    pub(super) fn open(&mut self, start: u64, bytes: &Range<u64>) {
+        if let Ok(index) = self.windows.binary_search_by_key(&start, |window| window.bytes.start) {
+            self.windows[index].holds = Holds::View { writable: (bytes.start, bytes.end) };
+        }
     }
 
     /// Gives back the room that begins at `start`, and says which bytes it was.
@@ -106,11 +114,13 @@ impl Windows {
         let end = start + length;
         let first = self.windows.partition_point(|window| window.bytes.end <= start);
         self.windows[first..].iter().take_while(|window| window.bytes.start < end).any(|window| {
-            let writable = match window.holds {
-                Holds::Nothing => 0,
+            let (from, to) = match window.holds {
+                Holds::Nothing => (0, 0),
                 Holds::View { writable } => writable,
             };
-            end > window.bytes.start + writable
+            let base = window.bytes.start;
+            let (touched_from, touched_to) = (start.max(base), end.min(window.bytes.end));
+            touched_from < base + from || touched_to > base + to
         })
     }
 
@@ -153,9 +163,9 @@ mod tests {
     fn room_is_used_again() {
         let mut windows = ten_pages();
         for _ in 0..1000 {
-            assert_eq!(windows.take(4 * PAGE, 0), Room::Taken(10 * PAGE));
-            assert_eq!(windows.take(PAGE + 1, 0), Room::Taken(14 * PAGE));
-            assert_eq!(windows.take(5 * PAGE, 0), Room::Grow(5));
+            assert_eq!(windows.take(4 * PAGE), Room::Taken(10 * PAGE));
+            assert_eq!(windows.take(PAGE + 1), Room::Taken(14 * PAGE));
+            assert_eq!(windows.take(5 * PAGE), Room::Grow(5));
             assert_eq!(windows.free(10 * PAGE), Some(10 * PAGE..14 * PAGE));
             assert_eq!(windows.free(14 * PAGE), Some(14 * PAGE..16 * PAGE));
         }
@@ -167,24 +177,26 @@ mod tests {
     #[test]
     fn the_smallest_room_that_fits_is_taken() {
         let mut windows = ten_pages();
-        assert_eq!(windows.take(6 * PAGE, 0), Room::Taken(10 * PAGE));
-        assert_eq!(windows.take(1, 0), Room::Taken(16 * PAGE));
+        assert_eq!(windows.take(6 * PAGE), Room::Taken(10 * PAGE));
+        assert_eq!(windows.take(1), Room::Taken(16 * PAGE));
         windows.free(10 * PAGE);
-        assert_eq!(windows.take(2 * PAGE, 0), Room::Taken(17 * PAGE));
-        assert_eq!(windows.take(6 * PAGE, 0), Room::Taken(10 * PAGE));
+        assert_eq!(windows.take(2 * PAGE), Room::Taken(17 * PAGE));
+        assert_eq!(windows.take(6 * PAGE), Room::Taken(10 * PAGE));
     }
 
     #[test]
     fn room_is_bounded() {
         let mut windows = ten_pages();
-        assert_eq!(windows.take(WINDOW_BYTES_MAX - 10 * PAGE, 0), Room::Grow(WINDOW_BYTES_MAX / PAGE - 10));
-        assert_eq!(windows.take(WINDOW_BYTES_MAX - 10 * PAGE + 1, 0), Room::TooMuch);
+        assert_eq!(windows.take(WINDOW_BYTES_MAX - 10 * PAGE), Room::Grow(WINDOW_BYTES_MAX / PAGE - 10));
+        assert_eq!(windows.take(WINDOW_BYTES_MAX - 10 * PAGE + 1), Room::TooMuch);
     }
 
     #[test]
     fn only_a_view_for_writing_may_be_written_to_and_only_where_it_lies() {
         let mut windows = ten_pages();
-        let Room::Taken(start) = windows.take(PAGE, 4096) else { panic!("there is room") };
+        let Room::Taken(start) = windows.take(PAGE) else { panic!("there is room") };
+        assert!(windows.protect(start, 1), "nothing may be written before the view is there");
+        windows.open(start, &(0..4096));
         let cases = [
             (start - 8, 8, false),
             (start, 4096, false),
@@ -197,6 +209,11 @@ mod tests {
             (20 * PAGE - 1, 100, true),
             (start + 5000, 0, false),
         ];
+        for (address, length, expected) in cases {
+            assert_eq!(windows.protect(address, length), expected, "{address} + {length}");
+        }
+        windows.open(start, &(4096..8192));
+        let cases = [(start + 4096, 4096, false), (start + 4095, 2, true), (start + 8191, 2, true)];
         for (address, length, expected) in cases {
             assert_eq!(windows.protect(address, length), expected, "{address} + {length}");
         }

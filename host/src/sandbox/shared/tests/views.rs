@@ -3,6 +3,7 @@
 use wasmpool_abi::shared::{CellOp, ViewMode};
 
 use super::*;
+use crate::shm::huge_pages::HUGE_PAGE_BYTES;
 
 const SHARED: i64 = ViewMode::Shared as i64;
 const READ_ONLY: i64 = ViewMode::ReadOnly as i64;
@@ -84,6 +85,34 @@ fn a_view_shows_what_all_share() {
         guest.text(),
         format!("no view begins at {address:#x}: views last until they are unmapped or their call ends")
     );
+}
+
+#[test]
+fn a_large_view_begins_where_huge_pages_fit() {
+    const LENGTH: i64 = 1 << 20;
+    let large =
+        Worker::new(&relay(TOUCHING), &[("a", array(Element::I64, LENGTH as u64), Rights::ReadWrite)]);
+    set(&large, 1_000, 41);
+    set(&large, LENGTH as u64 - 1, 43);
+    let Object::Cells(cells) = &large.objects[0] else { panic!("cells") };
+    let offset = cells.elements_at() + 8_000;
+    let mut guest = large.guest();
+    for _ in 0..2 {
+        let address = guest.map("a", SHARED, 1_000, LENGTH);
+        assert_eq!((guest.base() + address as usize) % HUGE_PAGE_BYTES, offset % HUGE_PAGE_BYTES);
+        assert_eq!((guest.load(address), guest.load(address + 8 * (LENGTH - 1_001))), (41, 43));
+        // Host functions may write to all of it, and to nothing around it.
+        let (counter, last_page) = (guest.open("a"), address + 8 * (LENGTH - 1_000) + 4096);
+        assert_eq!(guest.call(IMPORT_CELL, &[counter, CellOp::Get as i64, 1_000, 0, 0, address + 8]), 0);
+        assert_eq!(guest.cell(0, 1_001), 41);
+        for outside in [address - 8192, last_page] {
+            assert!(guest.try_call("store", &[outside, 1]).is_err());
+            assert!(guest.try_call(IMPORT_CELL, &[counter, CellOp::Get as i64, 0, 0, 0, outside]).is_err());
+        }
+        set(&large, 1_001, 0);
+        assert_eq!(guest.call(IMPORT_UNMAP, &[address]), 0);
+        assert_eq!(guest.load(address), 0);
+    }
 }
 
 #[test]
