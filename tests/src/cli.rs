@@ -23,6 +23,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::groups::MemoryGroup;
+
 /// Longest that a command may take.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
 
@@ -207,8 +209,19 @@ impl Wasmpool {
     /// The same started by a shell with descriptors closed: `redirections` are like `<&-`.
     #[must_use]
     pub fn by_shell(self, redirections: &str) -> Self {
+        self.by_script(&format!("exec \"$0\" \"$@\" {redirections}"), redirections)
+    }
+
+    /// The same started in a control group.
+    #[must_use]
+    pub fn in_group(self, group: &MemoryGroup) -> Self {
+        let processes = group.processes();
+        self.by_script(&format!("echo $$ > '{}' && exec \"$0\" \"$@\"", processes.display()), "in a group")
+    }
+
+    fn by_script(self, script: &str, shown: &str) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("exec \"$0\" \"$@\" {redirections}")]);
+        command.args(["-c", script]);
         command.arg(self.command.get_program()).args(self.command.get_args());
         command.current_dir(self.command.get_current_dir().expect("set by us"));
         for (name, value) in self.command.get_envs() {
@@ -218,7 +231,7 @@ impl Wasmpool {
             };
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { command, shown: format!("{} {redirections}", self.shown), watchdog: self.watchdog }
+        Self { command, shown: format!("{} {shown}", self.shown), watchdog: self.watchdog }
     }
 
     /// Starts it.
@@ -531,6 +544,12 @@ impl Process {
         let raw = Pid::from_raw(pid.cast_signed())?;
         let descriptor = rustix::process::pidfd_open(raw, PidfdFlags::empty()).ok()?;
         Some(Self { pid, descriptor })
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Sends a signal.

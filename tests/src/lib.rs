@@ -6,6 +6,7 @@
 
 mod build;
 pub mod cli;
+pub mod groups;
 pub mod processes;
 pub mod random;
 pub mod script;

@@ -1,6 +1,10 @@
 //! Shared objects on the command line: what flags declare, tasks change, and `--print` shows at the end.
 
+use std::io::Write as _;
+
+use rustix::process::Signal;
 use wasmpool_tests::cli::{Wasmpool, check, check_prints, check_refuses};
+use wasmpool_tests::groups::MemoryGroup;
 
 /// `map tasks.wasm cube 0..2` and these flags.
 fn cubes<'a>(flags: &[&'a str]) -> Vec<&'a str> {
@@ -151,6 +155,23 @@ fn an_array_beyond_this_machines_memory_is_a_set_up_error() {
 }
 
 #[test]
+fn an_array_beyond_the_memory_of_its_control_group_is_a_set_up_error() {
+    let Ok(group) = MemoryGroup::with_limit(512 << 20) else {
+        // Making groups takes root, or a delegated group, and a system that has them.
+        return;
+    };
+    let reserve = |bytes: &str| {
+        let command = Wasmpool::new(cubes(&["--array", &format!("grid=u8:{bytes}"), "-j", "1"]));
+        command.in_group(&group).run("")
+    };
+    reserve("268435456").check("0\n1\n", "", 0);
+    let line = "wasmpool: no memory for shared array `grid`: it takes … bytes, and … are available\n";
+    reserve("1073741824").check("", line, 96);
+    // Once more: what was refused took nothing.
+    reserve("268435456").check("0\n1\n", "", 0);
+}
+
+#[test]
 fn every_verb_that_makes_calls_takes_them() {
     check_prints(&cubes(&["--value", "counter=i32:5", "--print", "counter"]), "", "0\n1\ncounter = 5\n");
     check_prints(
@@ -244,6 +265,24 @@ fn states_are_printed_after_the_deadline() {
         "lock",
     ];
     check(&arguments, "", "lock = {\"held\":false}\n", "wasmpool: the job's deadline passed; …\n", 124);
+}
+
+#[test]
+fn states_are_printed_after_an_interrupt() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let flags = ["--value", "counter=i32:0", "--print", "counter", "-j", "1"];
+        let mut running = Wasmpool::new([&["starmap", "tasks.wasm", "add_to"], &flags[..]].concat()).start();
+        let mut stdin = running.take_stdin();
+        for number in 1..=3 {
+            writeln!(stdin, "[{{\"wasmpool:shared\": \"counter\"}}, {number}]").expect("somebody reads");
+        }
+        let lines: Vec<String> = (0..3).filter_map(|_| running.line()).collect();
+        assert_eq!(lines, ["0", "1", "3"]);
+        // It waits for more inputs now.
+        running.process().signal(signal);
+        running.end().check("counter = 6\n", "", 130);
+        drop(stdin);
+    }
 }
 
 #[test]

@@ -389,11 +389,16 @@ fn those_who_died_waiting_take_nothing_with_them() {
 
 /// Lets a call take an item of a queue of 1, 2, 3 and end like this.
 fn takes_an_item_and_ends(stage: &Stage, queue: &Queue<i64>, ending: &str) {
+    takes_an_item_of(stage, queue, stage.module().grant(queue), "queue", ending);
+}
+
+/// The same of the queue `q` of this kind, which is granted to the module.
+fn takes_an_item_of(stage: &Stage, queue: &Queue<i64>, module: Module, kind: &str, ending: &str) {
     (1..=3).for_each(|number| queue.put(&number).expect("room"));
-    let take = script_then(&stage.module().grant(queue));
+    let take = script_then(&module);
     let how = if ending == "kill" { "spin" } else { ending };
     std::thread::scope(|scope| {
-        let taker = scope.spawn(|| take.apply((vec![json!(["queue", "q", "get"])], how.to_owned())));
+        let taker = scope.spawn(|| take.apply((vec![json!([kind, "q", "get"])], how.to_owned())));
         stage.hear(how);
         if ending == "kill" {
             assert_eq!(queue.len().expect("a length"), 2, "one is in hand");
@@ -430,6 +435,24 @@ fn an_item_in_the_hand_of_a_call_that_ends_badly_is_reported_where_that_was_aske
         assert_eq!(reported, [1], "{ending}");
         assert_eq!((queue.get().expect("an item"), queue.get().expect("an item")), (2, 3), "{ending}");
         assert!(queue.take_reported().expect("a list").is_empty(), "{ending}: told once");
+    }
+}
+
+#[test]
+fn an_item_that_was_reported_keeps_nobody_from_joining() {
+    for ending in ["kill", "trap"] {
+        let stage = Stage::new(1);
+        let options = QueueOptions::new(3).report_orphans();
+        let queue = stage.fixture.pool.joinable_queue_with::<i64>("q", options).expect("a queue");
+        takes_an_item_of(&stage, &queue, stage.module().grant(&queue), "joinable_queue", ending);
+        assert_eq!(queue.unfinished().expect("a count"), 2, "{ending}");
+        assert_eq!((queue.get().expect("an item"), queue.get().expect("an item")), (2, 3), "{ending}");
+        queue.task_done().expect("one of two");
+        assert!(!queue.join_for(Duration::from_millis(20)).expect("time"), "{ending}");
+        queue.task_done().expect("two of two");
+        queue.join().expect("all are done");
+        assert_eq!(queue.task_done().expect_err("all are done").kind(), SharedErrorKind::TooMany, "{ending}");
+        assert_eq!(queue.take_reported().expect("a list").len(), 1, "{ending}");
     }
 }
 

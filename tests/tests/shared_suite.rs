@@ -9,8 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use wasmpool::shared::{
-    Element, PipeEnd, PipeOptions, QueueOptions, RecordOptions, SharedErrorKind, Value, wait_any,
+    Element, Event, PipeEnd, PipeOptions, QueueOptions, RecordOptions, Shareable, SharedErrorKind, Value,
+    wait_any,
 };
+use wasmpool_tests::processes::{self, Process};
 use wasmpool_tests::script::{answer, check, err, run, script};
 use wasmpool_tests::watchdog::wait_until;
 use wasmpool_tests::{Fixture, rows, tasks};
@@ -652,6 +654,30 @@ fn whoever_waits_for_several_is_told_which_are_ready() {
     lock.release().expect("held");
     check(&steps, &rows! { ["wait_any", all, null] => [0, 1, 2, 3, 4]; ["queue", "q", "get"] => 1; });
     assert_eq!(wait_any(&[&queue, &event], None).expect("ready"), [1]);
+}
+
+#[test]
+fn as_many_as_the_kernel_takes_can_be_waited_for() {
+    const OBJECTS_MAX: usize = 128;
+    let fixture = tasks(1);
+    let name = |number: usize| format!("e{number}");
+    let make = |number| fixture.pool.event(&name(number)).expect("an event");
+    let events: Vec<Event> = (0..=OBJECTS_MAX).map(make).collect();
+    let module = events.iter().fold(fixture.module.clone(), |module, event| module.grant(event));
+    let steps = script(&module);
+    let all: Vec<Json> = (0..=OBJECTS_MAX).map(|number| json!(["event", name(number)])).collect();
+    let most = &all[..OBJECTS_MAX];
+    check(&steps, &rows! { ["wait_any", most, 0] => []; ["wait_any", all, 0] ! Invalid; });
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| run(&steps, &[json!(["wait_any", most, null])]));
+        let worker = processes::workers(&fixture.pool)[0];
+        wait_until(|| Process::find(worker).is_some_and(|worker| worker.state == 'S'));
+        events[OBJECTS_MAX - 1].set().expect("set");
+        assert_eq!(waiting.join().expect("no panic"), [json!([OBJECTS_MAX - 1])]);
+    });
+    let objects: Vec<&dyn Shareable> = events.iter().map(|event| event as &dyn Shareable).collect();
+    assert_eq!(wait_any(&objects[..OBJECTS_MAX], None).expect("one is set"), [OBJECTS_MAX - 1]);
+    assert_eq!(wait_any(&objects, None).expect_err("too many").kind(), SharedErrorKind::Invalid);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Everything the desk writes may be read by the supervisor at any moment, and the worker may die between any two
 //! stores. So the order of stores is the protocol: a result first, then the count that covers it.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,6 +63,8 @@ pub(crate) struct Desk {
     write_at: usize,
     started: Instant,
     last_print_wake: Instant,
+    /// Whether a call has slept since the last one began: then the supervisor looks less often.
+    has_slept: Cell<bool>,
 }
 
 impl Desk {
@@ -78,6 +81,7 @@ impl Desk {
             write_at: 0,
             started: now,
             last_print_wake: now,
+            has_slept: Cell::new(false),
         }
     }
 
@@ -175,6 +179,10 @@ impl Desk {
         // Relaxed: the word stands for itself. Whoever reads it after this process has died or stopped reads it
         // through the kernel, which orders it.
         self.up.word64(up::PROGRESS).store(tagged(self.generation, call + 1), Ordering::Relaxed);
+        if self.has_slept.take() {
+            // So that this call's time begins now, and not when the supervisor would have looked by itself.
+            self.feeder_bell().ring();
+        }
     }
 
     /// Which call the progress word names; after a trap inside the driver, the one that trapped.
@@ -193,6 +201,7 @@ impl Desk {
     pub(crate) fn block_on(&self, grant: usize) {
         // Relaxed: the word stands for itself, and the bell publishes it.
         self.up.word32(up::BLOCKED_ON).store(grant as u32 + 1, Ordering::Relaxed);
+        self.has_slept.set(true);
         self.feeder_bell().ring();
     }
 

@@ -143,8 +143,15 @@ impl Service {
 
     /// How long to sleep at most before the running call is looked at again.
     pub(crate) fn interval(&self) -> Duration {
-        let of = |running: &Running| watch::interval(running.job.work.terms.time_max);
-        self.slots.iter().flatten().map(of).min().unwrap_or(watch::interval(None))
+        let limits = self.slots.iter().flatten().map(|running| running.job.work.terms.time_max);
+        let interval = |limit| {
+            if self.is_held_up() {
+                watch::interval_asleep(self.watch.left(limit, Instant::now()))
+            } else {
+                watch::interval(limit)
+            }
+        };
+        limits.map(interval).min().unwrap_or(watch::interval(None))
     }
 
     /// Posts a chunk; what does not fit its slot comes back. `hot` tells that a caller spins for the answer.

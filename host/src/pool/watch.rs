@@ -51,6 +51,12 @@ impl Watch {
         }
     }
 
+    /// How much of its time the call that was seen last has left.
+    pub(crate) fn left(&self, time_max: Option<Duration>, now: Instant) -> Option<Duration> {
+        let (_, since) = self.seen?;
+        Some(time_max?.saturating_sub(now.saturating_duration_since(since)))
+    }
+
     /// Notes that the worker has nothing to do.
     pub(crate) fn rest(&mut self) {
         self.seen = None;
@@ -83,6 +89,12 @@ pub(crate) fn interval(time_max: Option<Duration>) -> Duration {
     const SHORTEST: Duration = Duration::from_millis(1);
     const LONGEST: Duration = Duration::from_millis(5);
     time_max.map_or(LONGEST, |most| (most / 8).clamp(SHORTEST, LONGEST))
+}
+
+/// How often to look at a call that sleeps, and tells when it is over, with so much of its time left.
+pub(crate) fn interval_asleep(left: Option<Duration>) -> Duration {
+    const LONGEST: Duration = Duration::from_millis(50);
+    left.map_or(LONGEST, |left| left.min(LONGEST)).max(interval(left))
 }
 
 #[cfg(test)]
@@ -132,5 +144,21 @@ mod tests {
         assert_eq!(interval(Some(Duration::from_millis(4))), Duration::from_millis(1));
         assert_eq!(interval(Some(Duration::from_millis(24))), Duration::from_millis(3));
         assert_eq!(interval(None), Duration::from_millis(5));
+    }
+
+    #[test]
+    fn who_sleeps_is_looked_at_seldom_but_when_his_time_is_over() {
+        let ms = Duration::from_millis;
+        assert_eq!(interval_asleep(None), ms(50));
+        assert_eq!(interval_asleep(Some(ms(300_000))), ms(50));
+        assert_eq!(interval_asleep(Some(ms(20))), ms(20));
+        assert_eq!(interval_asleep(Some(ms(0))), ms(1));
+        let start = Instant::now();
+        let mut watch = Watch::default();
+        assert_eq!(watch.left(Some(ms(10)), start), None);
+        watch.look(at(1, 0), start);
+        assert_eq!(watch.left(Some(ms(10)), start + ms(4)), Some(ms(6)));
+        assert_eq!(watch.left(Some(ms(10)), start + ms(40)), Some(ms(0)));
+        assert_eq!(watch.left(None, start), None);
     }
 }
