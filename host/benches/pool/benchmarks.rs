@@ -13,7 +13,7 @@ pub(crate) struct Benchmark {
 }
 
 /// Every benchmark, in the table's order.
-pub(crate) const BENCHMARKS: [Benchmark; 21] = [
+pub(crate) const BENCHMARKS: [Benchmark; 22] = [
     Benchmark { name: "map-range", measure: map::from_range },
     Benchmark { name: "map-vec", measure: map::from_vec },
     Benchmark { name: "memory-range", measure: memory::from_range },
@@ -33,6 +33,7 @@ pub(crate) const BENCHMARKS: [Benchmark; 21] = [
     Benchmark { name: "shared-queue", measure: shared::queue_items },
     Benchmark { name: "shared-append", measure: shared::appends },
     Benchmark { name: "shared-dict-get", measure: shared::lookups },
+    Benchmark { name: "shared-recovery", measure: shared::recoveries },
     Benchmark { name: "shared-bulk-read", measure: shared::bulk_reads },
     Benchmark { name: "shared-mapped-sum", measure: shared::mapped_sums },
 ];

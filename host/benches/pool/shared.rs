@@ -1,10 +1,11 @@
 //! Shared objects: what two workers get done on one at the same time.
 
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use wasmpool::shared::{RecordOptions, Shareable, SharedError};
+use rustix::process::{Pid, Signal};
+use wasmpool::shared::{Lock, RecordOptions, Shareable, SharedError};
 use wasmpool::{Pool, Task};
 
 use crate::figure::{Figure, Unit};
@@ -19,6 +20,9 @@ const ELEMENTS: usize = 8 << 20;
 
 /// Sums of the array in one view.
 const SUMS: u64 = 8;
+
+/// Workers that are killed with a lock in hand.
+const DEATHS: usize = 200;
 
 /// Room in the queue, in items.
 const QUEUE_ITEMS: usize = 1024;
@@ -144,6 +148,58 @@ pub(crate) fn lookups(world: &World) -> anyhow::Result<Vec<Figure>> {
     let [ours] = turns::medians(world.rounds(), [&mut ours])?;
     let figure = Figure::new("shared-dict-get", "dict get, per worker", Unit::Seconds, ours);
     Ok(vec![per_operation(world, figure, "python Manager().dict", "dict", 10_000)?.promised(0.5e-6)])
+}
+
+/// From the kill of a worker that holds a lock to the next holder, who waits for it in this process; killing included.
+///
+/// # Errors
+///
+/// As [`additions`], and when the next holder is not told.
+pub(crate) fn recoveries(world: &World) -> anyhow::Result<Vec<Figure>> {
+    let pool = Pool::builder().workers(1).cache_dir(world.cache()).build()?;
+    let lock = pool.lock("lock")?;
+    let module = pool.load(&world.module)?.grant(&lock);
+    let (hold, look): (Task<(), ()>, Task<(), bool>) =
+        (module.task("hold_lock_and_spin")?, module.task("is_lock_orphaned")?);
+    let time = |_| {
+        let seconds = recovery(&pool, &hold, &lock)?;
+        // A module whose workers do nothing but die would be given up.
+        ensure!(!look.apply(())?, "two holders were told of one death");
+        Ok(seconds)
+    };
+    let times = (0..world.some(DEATHS)).map(time).collect::<anyhow::Result<Vec<f64>>>()?;
+    let worst = times.iter().copied().fold(0.0, f64::max);
+    let median = Figure::new(
+        "shared-recovery",
+        "a killed holder's lock, median",
+        Unit::Seconds,
+        turns::percentile(times, 50),
+    );
+    let worst = Figure::new("shared-recovery-worst", "the same, the longest of all", Unit::Seconds, worst);
+    Ok(vec![median.promised(10e-3), worst.promised(10e-3)])
+}
+
+fn recovery(pool: &Pool, task: &Task<(), ()>, lock: &Lock) -> anyhow::Result<f64> {
+    thread::scope(|scope| {
+        let holding = scope.spawn(|| task.apply(()));
+        while lock.try_acquire()? {
+            lock.release()?;
+            ensure!(!holding.is_finished(), "the holder gave up: {:?}", holding.join());
+            // Longer than the holder takes to wake up: locks are not fair.
+            thread::sleep(Duration::from_millis(1));
+        }
+        let worker = *pool.worker_pids().first().context("nobody holds the lock")?;
+        let worker = Pid::from_raw(i32::try_from(worker)?).context("a process has an id")?;
+        let killed = Instant::now();
+        rustix::process::kill_process(worker, Signal::KILL)?;
+        let guard = lock.lock()?;
+        let seconds = killed.elapsed().as_secs_f64();
+        ensure!(guard.owner_died(), "the next holder was not told of the death");
+        drop(guard);
+        let lost = holding.join().ok().context("the caller panicked")?;
+        ensure!(lost.is_err(), "a killed worker's call came back");
+        Ok(seconds)
+    })
 }
 
 /// Summing an array by copies of its slices, in one worker.
