@@ -7,8 +7,12 @@
 //! There is no time in a model. A wait without a limit sleeps until it is woken, so that a lost wake-up is a deadlock,
 //! which the checker reports; an impatient one gives up after one sleep, which may end at any moment.
 //!
-//! Threads are interrupted a few times only, as each check says: whatever needs fewer steps of others at chosen
-//! moments is found, and more would take hours for an object like the queue.
+//! Threads are interrupted a few times only, as each check says: three times where an operation is a handful of steps,
+//! once or twice in a queue, whose operations are dozens and whose orders would take hours. What goes wrong when others
+//! act at so many chosen moments is found, with any number of voluntary sleeps in between. Where something dies, every
+//! place of a death is tried with all of these orders.
+//!
+//! Beyond the model are spinning, which only looks more often, and byte strings of more than one word.
 
 mod checks {
     mod barrier;

@@ -6,8 +6,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// More places than any operation has: a test that passes more does not end.
 const PLACES_MAX: u32 = 1000;
@@ -26,8 +25,8 @@ loom::thread_local! {
     static IS_DYING: Cell<bool> = Cell::new(false);
 }
 
-/// What a death unwinds with.
-struct Died;
+/// What a death unwinds with: the place.
+struct Died(&'static str);
 
 /// Whether this thread plays a dead process that is being unwound.
 pub(in crate::shm::object::model) fn is_dying() -> bool {
@@ -35,7 +34,7 @@ pub(in crate::shm::object::model) fn is_dying() -> bool {
 }
 
 /// Passes a place, or dies there.
-pub(in crate::shm::object::model) fn pass(_name: &'static str) {
+pub(in crate::shm::object::model) fn pass(name: &'static str) {
     if std::thread::panicking() {
         return;
     }
@@ -43,7 +42,7 @@ pub(in crate::shm::object::model) fn pass(_name: &'static str) {
         None => {}
         Some(0) => {
             IS_DYING.with(|is_dying| is_dying.set(true));
-            resume_unwind(Box::new(Died));
+            resume_unwind(Box::new(Died(name)));
         }
         Some(left) => APPOINTED.with(|appointed| appointed.set(Some(left - 1))),
     }
@@ -53,7 +52,8 @@ pub(in crate::shm::object::model) fn pass(_name: &'static str) {
 #[derive(Clone)]
 pub(in crate::shm::object::model) struct Death {
     places: u32,
-    has_struck: Arc<AtomicBool>,
+    /// Where it struck, the first time.
+    struck_at: Arc<OnceLock<&'static str>>,
 }
 
 impl Death {
@@ -67,23 +67,37 @@ impl Death {
         IS_DYING.with(|is_dying| is_dying.set(false));
         match ended {
             Ok(done) => Some(done),
-            Err(panic) if panic.is::<Died>() => {
-                self.has_struck.store(true, Ordering::Relaxed);
-                None
-            }
-            Err(panic) => resume_unwind(panic),
+            Err(panic) => match panic.downcast::<Died>() {
+                Ok(died) => {
+                    self.struck_at.get_or_init(|| died.0);
+                    None
+                }
+                Err(panic) => resume_unwind(panic),
+            },
         }
     }
 }
 
 /// Runs `check` with a death at the first place that the struck operation passes in some order, at the second, and so
 /// on; returns at how many it died.
+///
+/// # Panics
+///
+/// As `check` does, having named the place.
 pub(in crate::shm::object::model) fn at_every_place(check: impl Fn(Death)) -> u32 {
     for places in 0..PLACES_MAX {
-        let death = Death { places, has_struck: Arc::default() };
-        check(death.clone());
-        if !death.has_struck.load(Ordering::Relaxed) {
-            return places;
+        let death = Death { places, struck_at: Arc::default() };
+        let ended = catch_unwind(AssertUnwindSafe(|| check(death.clone())));
+        match (ended, death.struck_at.get()) {
+            (Ok(()), Some(_)) => {}
+            (Ok(()), None) => return places,
+            (Err(panic), struck_at) => {
+                let message = panic.downcast_ref::<String>().map_or("see above", String::as_str);
+                panic!(
+                    "with a death at place {places}, for example `{}`: {message}",
+                    struck_at.unwrap_or(&"none")
+                );
+            }
         }
     }
     panic!("an operation passes more than {PLACES_MAX} places");

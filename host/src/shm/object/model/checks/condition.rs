@@ -149,32 +149,27 @@ fn as_many_wake_up_in_time_as_were_notified() {
 fn a_notification_of_one_who_dies_reaches_another_who_waits() {
     check_deaths(8, 1, |death| {
         let tokens = Tokens::new();
-        let dying = {
-            let (tokens, death) = (tokens.clone(), death.clone());
-            thread::spawn(move || {
-                let (condition, patience) = (tokens.condition(), Patience::endless());
-                condition.lock().acquire(party(2), &patience).expect("its turn");
-                while tokens.there() == 0 {
-                    let waited = death.strike(|| condition.wait(party(2), &patience).map(|_| ()));
-                    if waited.is_none() {
-                        return condition.bury(party(2));
-                    }
-                }
-                tokens.take_held();
-                condition.lock().release(party(2)).expect("held");
-                tokens.add(party(2), 1);
-            })
-        };
+        let (condition, patience) = (tokens.condition(), Patience::endless());
+        // Who is going to die has waited longest.
+        condition.lock().acquire(party(2), &patience).expect("free");
         let living = {
             let tokens = tokens.clone();
-            thread::spawn(move || {
-                tokens.take(party(3));
-                tokens.add(party(3), 1);
-            })
+            thread::spawn(move || tokens.take(party(3)))
         };
-        tokens.add(party(1), 1);
-        dying.join().expect("it ends");
+        let notifier = {
+            let tokens = tokens.clone();
+            thread::spawn(move || tokens.add(party(1), 1))
+        };
+        let waited = death.strike(|| condition.wait(party(2), &patience).expect("notified in the end"));
+        if waited.is_some() {
+            // It leaves the token to the other one.
+            condition.notify(party(2), 1).expect("held");
+            condition.lock().release(party(2)).expect("held");
+        } else {
+            condition.bury(party(2));
+        }
+        notifier.join().expect("it ends");
         living.join().expect("it ends");
-        assert_eq!(tokens.there(), 1);
+        assert_eq!(tokens.there(), 0);
     });
 }

@@ -34,6 +34,7 @@ impl Guarded {
         let lock = self.lock();
         match lock.acquire(by, patience) {
             Ok(found) => {
+                assert_eq!(lock.depth(by), 1);
                 self.add_held();
                 lock.release(by).expect("held");
                 Some(found)
@@ -98,7 +99,10 @@ fn a_buried_holder_passes_the_lock_on_and_one_is_told() {
         check(3, move || {
             let guarded = Guarded::new(is_reentrant);
             let lock = guarded.lock();
-            lock.acquire(party(1), &Patience::endless()).expect("free");
+            // Its depth goes down with it.
+            for _ in 0..=u32::from(is_reentrant) {
+                lock.acquire(party(1), &Patience::endless()).expect("free, or its own");
+            }
             let others = [2, 3].map(|number| {
                 let guarded = Arc::clone(&guarded);
                 thread::spawn(move || guarded.add(party(number), &Patience::endless()).expect("its turn"))

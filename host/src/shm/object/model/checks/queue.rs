@@ -106,6 +106,24 @@ fn an_item_wakes_one_of_two_consumers_and_closing_wakes_both() {
 }
 
 #[test]
+fn an_item_put_behind_one_that_leaves_is_not_overlooked() {
+    check(3, || {
+        let pages = Pages::new(QueueShape { items_max: 2, ..SHAPE });
+        let queue = pages.open();
+        let other = {
+            let queue = pages.open();
+            // Its second put finds an item, and rings no bell.
+            thread::spawn(move || {
+                (1..=2).for_each(|item| put(&queue, party(2), item).expect("room"));
+                get(&queue, party(2), &Patience::endless()).expect("an item")
+            })
+        };
+        let ours = get(&queue, party(1), &Patience::endless()).expect("an item");
+        assert_eq!(ours + other.join().expect("it ends"), 3);
+    });
+}
+
+#[test]
 fn closing_wakes_a_producer_that_waits_for_room() {
     check(3, || {
         let pages = Pages::new(SHAPE);
@@ -203,6 +221,8 @@ fn an_item_in_the_hand_of_the_dead_returns_to_the_front_once() {
         };
         let mut items = drain(&queue, party(1));
         consumer.join().expect("it ends");
+        // Buried twice, it has nothing to give back the second time.
+        queue.bury(party(2));
         // What returned after all was drained.
         items.extend(drain(&queue, party(3)));
         items.sort_unstable();
