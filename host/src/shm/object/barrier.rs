@@ -31,11 +31,11 @@ use std::sync::atomic::Ordering;
 use wasmpool_abi::shared::Refusal;
 
 use super::atomic::AtomicU64;
+use super::crash::crash_point;
 use super::ground::{Ground, header};
 use super::patience::Patience;
 use super::table::{self, Table};
 use super::{CallEnd, Outcome, PARTIES_MAX, Party};
-use crate::shm::object::crash::crash_point;
 
 /// Bytes of the region.
 pub(crate) const BYTES: usize = 4 * super::ground::PAGE_BYTES;

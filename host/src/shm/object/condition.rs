@@ -23,10 +23,11 @@
 //! that it was for. If nobody waits, it has no addressee, like any other. Nobody ever waits for a waiter to confirm
 //! that it woke up, on which Python hangs when that one was killed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use wasmpool_abi::shared::Refusal;
 
+use super::atomic::AtomicU64;
 use super::crash::crash_point;
 use super::ground::{Ground, header};
 use super::lock::{Found, Lock};
@@ -188,10 +189,11 @@ impl Condition {
     /// Empties the place of `party`, and hands on the notification that was in it. Needs no lock, and never waits.
     fn clear(&self, party: Party) {
         let word = self.table().word(party);
-        let mut place = Place(word.load(Ordering::Relaxed));
+        // SYNC condition notified: with a notification, all who waited when it was given, to one of whom it goes on.
+        let mut place = Place(word.load(Ordering::Acquire));
         if place.is_waiting() {
             let nobody = Place::NOBODY.0;
-            match word.compare_exchange(place.0, nobody, Ordering::Relaxed, Ordering::Relaxed) {
+            match word.compare_exchange(place.0, nobody, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(now) => place = Place(now),
             }
@@ -222,6 +224,7 @@ impl Condition {
                 break;
             }
             // It fails for one who has given up, died, or been notified by somebody else meanwhile.
+            // SYNC condition notified: whoever hands it on without the lock sees whom the lock showed to us.
             let now = place.notified().0;
             if word.compare_exchange(place.0, now, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 notified += 1;

@@ -15,9 +15,9 @@ use std::sync::atomic::Ordering;
 
 use super::Outcome;
 use super::atomic::AtomicU64;
+use super::crash::crash_point;
 use super::ground::{Ground, header};
 use super::patience::Patience;
-use crate::shm::object::crash::crash_point;
 
 /// Bytes of the region.
 pub(crate) const BYTES: usize = super::ground::PAGE_BYTES;

@@ -1,18 +1,19 @@
 //! The pages of one object, and what their opener may do with them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wasmpool_abi::shared::Refusal;
 
+use super::atomic::{AtomicU32, AtomicU64};
+use super::bell::Bell;
 use super::crash::{self, crash_point};
 use super::mutex::{Found, Mutex};
 use super::patience::{Patience, Unnoticed};
+use super::region::Region;
 use super::{Outcome, Party, futex};
-use crate::shm::bell::Bell;
-use crate::shm::region::Region;
 
 /// What an opener may do with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use wasmpool_abi::shared::Refusal;
 
 use super::Outcome;
+use super::atomic::AtomicU64;
 use super::crash::crash_point;
 use super::ground::Ground;
 
@@ -29,12 +30,12 @@ use super::ground::Ground;
 pub(crate) const GRANULE_BYTES: u64 = 32;
 
 /// Most granules, so that the number of one fits a [`Place`] and a sum of two does not overflow anything.
-const GRANULES_MAX: u64 = 1 << 31;
+pub(super) const GRANULES_MAX: u64 = 1 << 31;
 
 /// Granules for which one word of the bitmap stands.
 const WORD_GRANULES: u64 = u64::BITS as u64;
 
-const CURSOR: usize = 0;
+pub(super) const CURSOR: usize = 0;
 const USED: usize = 8;
 const BITMAP: usize = 64;
 const ALIGNMENT: u64 = 64;
@@ -44,7 +45,7 @@ const ALIGNMENT: u64 = 64;
 pub(crate) struct Place(pub(crate) u64);
 
 impl Place {
-    fn new(granule: u64, bytes: u32) -> Self {
+    pub(super) fn new(granule: u64, bytes: u32) -> Self {
         Self(granule << 32 | u64::from(bytes))
     }
 
@@ -53,7 +54,7 @@ impl Place {
         (self.0 & u64::from(u32::MAX)) as usize
     }
 
-    fn granule(self) -> u64 {
+    pub(super) fn granule(self) -> u64 {
         self.0 >> 32
     }
 
@@ -61,7 +62,7 @@ impl Place {
         granules_of(self.bytes() as u64)
     }
 
-    fn end(self) -> u64 {
+    pub(super) fn end(self) -> u64 {
         self.granule() + self.granules()
     }
 }
@@ -69,8 +70,8 @@ impl Place {
 /// Part of an object's pages that holds byte strings.
 #[derive(Debug)]
 pub(crate) struct Heap {
-    ground: Ground,
-    offset: usize,
+    pub(super) ground: Ground,
+    pub(super) offset: usize,
     /// Where cursor and used lie.
     counts: usize,
     granules: u64,
@@ -264,13 +265,13 @@ impl Heap {
         true
     }
 
-    fn word(&self, word: u64) -> &std::sync::atomic::AtomicU64 {
+    fn word(&self, word: u64) -> &AtomicU64 {
         self.ground.word64(self.offset + BITMAP + word as usize * size_of::<u64>())
     }
 }
 
 /// Granules that a string of so many bytes takes.
-fn granules_of(bytes: u64) -> u64 {
+pub(super) fn granules_of(bytes: u64) -> u64 {
     bytes.div_ceil(GRANULE_BYTES).max(1)
 }
 
@@ -281,7 +282,3 @@ fn words_of(granules: u64) -> u64 {
 fn data_offset(granules: u64) -> u64 {
     BITMAP as u64 + (words_of(granules) * size_of::<u64>() as u64).next_multiple_of(ALIGNMENT)
 }
-
-#[cfg(test)]
-#[path = "heap_tests.rs"]
-mod tests;

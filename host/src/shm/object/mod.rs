@@ -60,7 +60,7 @@ mod table;
 pub(crate) mod text;
 
 #[cfg(test)]
-#[allow(dead_code, reason = "a model runs only the calls it needs")]
+#[allow(dead_code, unused_imports, reason = "a model runs only the calls it needs")]
 mod model;
 #[cfg(test)]
 mod tests;
@@ -84,8 +84,8 @@ use queue::Queue;
 use semaphore::Semaphore;
 use spec::Spec;
 
-use super::region::Region;
-use super::{atomic, futex};
+use super::{atomic, bell, futex, region};
+use region::Region;
 
 /// Parties that there can be at a time, the supervisor's threads included; numbers are below it.
 pub(crate) const PARTIES_MAX: usize = 1024;

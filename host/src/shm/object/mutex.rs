@@ -28,9 +28,9 @@ use std::time::Duration;
 use wasmpool_abi::shared::Refusal;
 
 use super::atomic::{AtomicU32, Ordering};
+use super::crash::crash_point;
 use super::patience::{LOCK_PAUSE_MAX, MUTEX_PAUSE_MAX, MUTEX_SPINS, Patience};
 use super::{Outcome, PARTIES_MAX, Party, futex};
-use crate::shm::object::crash::crash_point;
 
 /// Bits of the word that name the holder.
 const HOLDER: u32 = 0xffff;

@@ -69,8 +69,8 @@
 
 mod done;
 mod glance;
-mod hand;
-mod layout;
+pub(crate) mod hand;
+pub(crate) mod layout;
 mod orphans;
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -95,11 +95,11 @@ use layout::{
 /// A queue, joinable or not; see the module.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    ground: Ground,
+    pub(super) ground: Ground,
     shape: QueueShape,
-    items: Ring,
+    pub(super) items: Ring,
     reported: Option<Ring>,
-    heap: Heap,
+    pub(super) heap: Heap,
 }
 
 impl Queue {
@@ -310,7 +310,7 @@ impl Queue {
     }
 
     /// Takes the mutex, and leaves nothing undone that the dead left behind.
-    fn enter(&self, party: Party) -> Outcome<Entered<'_>> {
+    pub(super) fn enter(&self, party: Party) -> Outcome<Entered<'_>> {
         let entered = self.ground.enter(party, || self.repair())?;
         if self.has_orphans() {
             self.adopt().map_err(|_| self.ground.poison())?;
@@ -364,7 +364,7 @@ impl Queue {
         self.heap.check(place).map_err(|_| self.ground.poison())
     }
 
-    fn hand(&self, party: Party) -> Hand<'_> {
+    pub(super) fn hand(&self, party: Party) -> Hand<'_> {
         Hand::of(&self.ground, HANDS, party)
     }
 
@@ -388,6 +388,3 @@ impl Queue {
         self.ground.bell(BELL_DONE)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,10 +18,10 @@
 //! Without the mutex, [`Ring::is_empty`] is right at one instant between its two reads: an entry that was there
 //! before the one that it saw leaving is seen as well, because `head` is read first.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::Outcome;
+use super::atomic::AtomicU64;
 use super::crash::crash_point;
 use super::ground::Ground;
 use super::heap::{Heap, Place};

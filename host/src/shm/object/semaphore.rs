@@ -20,10 +20,11 @@
 //! to let the holder be buried, and to store 2, which nobody would ever give back. And what the mutex's holder has
 //! counted as held can only become less, so that no permit is given out that is not there.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use wasmpool_abi::shared::Refusal;
 
+use super::atomic::{AtomicU32, AtomicU64, fence};
 use super::crash::crash_point;
 use super::ground::{Entered, Ground, header};
 use super::patience::Patience;
@@ -103,6 +104,7 @@ impl Semaphore {
         self.ground.check()?;
         let mut value = 0;
         for _ in 0..COUNTS_MAX {
+            // SYNC semaphore: all changes before the last that has begun.
             let changes = self.changes().load(Ordering::Acquire);
             // A count that others disturb can exceed what there is; that is no reason to spoil the semaphore.
             value = self.there_are()?.saturating_sub(self.held()?);
@@ -236,13 +238,14 @@ impl Semaphore {
         Table::new(&self.ground, MARK, HELD)
     }
 
-    fn changes(&self) -> &std::sync::atomic::AtomicU32 {
+    fn changes(&self) -> &AtomicU32 {
         self.ground.word32(CHANGES)
     }
 
     fn begin_change(&self) {
-        // Relaxed: released by the store that follows.
-        self.changes().fetch_add(1, Ordering::Relaxed);
+        // SYNC semaphore: releases the changes before, so that who counts from here on counts them; this one is
+        // released by the store that follows.
+        self.changes().fetch_add(1, Ordering::Release);
         crash_point!("semaphore: change begun");
     }
 }

@@ -3,9 +3,9 @@
 //! Looking through all of them would touch two pages each time; so a mark says up to which number they were ever
 //! used. It is raised before a word is first written, never lowered, and believed only as far as the table reaches.
 
+use super::crash::crash_point;
 use super::ground::Ground;
 use super::{PARTIES_MAX, Party};
-use crate::shm::object::crash::crash_point;
 
 use std::sync::atomic::Ordering;
 

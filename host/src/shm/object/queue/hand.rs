@@ -7,11 +7,11 @@
 //! 24  saw     u64   the counter whose change commits the phase, as it was before
 //! ```
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use wasmpool_abi::shared::Refusal;
 
+use super::super::atomic::AtomicU64;
 use super::super::crash::crash_point;
 use super::super::ground::Ground;
 use super::super::heap::Place;
@@ -31,7 +31,7 @@ const ORPHANED: u64 = 1 << 8;
 /// What is going on in a hand; see the queue's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Nothing is in it.
     Empty = 0,
     /// The head is about to pass the item.
@@ -73,7 +73,7 @@ impl State {
 
 /// One party's hand.
 #[derive(Clone, Copy)]
-pub(super) struct Hand<'a> {
+pub(crate) struct Hand<'a> {
     ground: &'a Ground,
     offset: usize,
 }
@@ -128,7 +128,7 @@ impl<'a> Hand<'a> {
     }
 
     /// Says which item is about to be taken, before the head passes it.
-    pub(super) fn announce(self, place: Place, order: u64, head: u64) {
+    pub(crate) fn announce(self, place: Place, order: u64, head: u64) {
         self.word(PLACE).store(place.0, Relaxed);
         self.word(ORDER).store(order, Relaxed);
         crash_point!("hand: place written, still empty");
@@ -136,7 +136,7 @@ impl<'a> Hand<'a> {
     }
 
     /// Enters a phase that a change of the counter `saw` will commit.
-    pub(super) fn begin(self, phase: Phase, is_orphaned: bool, saw: u64) {
+    pub(crate) fn begin(self, phase: Phase, is_orphaned: bool, saw: u64) {
         self.word(SAW).store(saw, Relaxed);
         crash_point!("hand: counter noted, phase as before");
         // SYNC hand
@@ -145,7 +145,7 @@ impl<'a> Hand<'a> {
     }
 
     /// Enters a phase that needs no commit. Only for a hand that nobody can be orphaning.
-    pub(super) fn settle(self, phase: Phase) {
+    pub(crate) fn settle(self, phase: Phase) {
         // SYNC hand
         self.state_word().store(State { phase, is_orphaned: false }.word(), Release);
     }

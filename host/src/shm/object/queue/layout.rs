@@ -12,13 +12,13 @@ pub(super) const ADOPTED: usize = 12;
 pub(super) const CLOSED: usize = 16;
 pub(super) const WANTS_ROOM: usize = 20;
 pub(super) const RETURNED: usize = 24;
-pub(super) const ENDS: usize = 32;
+pub(crate) const ENDS: usize = 32;
 pub(super) const COUNTS: usize = 48;
 const _: () = assert!(COUNTS + 16 <= header::BELL_A);
-pub(super) const BELL_DONE: usize = header::BYTES;
-pub(super) const DONE: usize = 256;
-pub(super) const HANDS: usize = 320;
-pub(super) const ITEMS: usize = HANDS + HANDS_BYTES;
+pub(crate) const BELL_DONE: usize = header::BYTES;
+pub(crate) const DONE: usize = 256;
+pub(crate) const HANDS: usize = 320;
+pub(crate) const ITEMS: usize = HANDS + HANDS_BYTES;
 
 /// Bytes of a queue's region; nothing when no machine has so many.
 ///
@@ -33,7 +33,7 @@ pub(super) fn entries_max(shape: QueueShape) -> u64 {
 }
 
 /// Items that may wait to be collected before nothing can be put any more.
-pub(super) fn reported_max(shape: QueueShape) -> u64 {
+pub(crate) fn reported_max(shape: QueueShape) -> u64 {
     entries_max(shape)
 }
 

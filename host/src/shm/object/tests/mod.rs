@@ -3,8 +3,10 @@
 mod barrier;
 mod condition;
 mod event;
+mod heap;
 mod lock;
 mod mutex;
+mod queue;
 mod semaphore;
 
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,9 +1,14 @@
+//! The heap: room is found, given back and told apart from what cannot be.
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use proptest::prelude::*;
+use wasmpool_abi::shared::Refusal;
 
-use super::super::ground::{Ground, Rights};
-use super::*;
+use crate::shm::object::ground::{Ground, Rights};
+use crate::shm::object::heap::{CURSOR, GRANULE_BYTES, GRANULES_MAX, Heap, Place, granules_of};
+use crate::shm::object::spec;
 use crate::shm::region::{Region, Writer};
 
 fn heap(bytes_max: u64) -> Heap {
@@ -104,7 +109,7 @@ fn what_is_kept_is_not_given_out_again() {
 fn heaps_too_large_for_their_places_are_refused() {
     assert_eq!(Heap::bytes(u64::MAX), None);
     assert_eq!(Heap::bytes((GRANULES_MAX + 1) * GRANULE_BYTES), None);
-    assert!(Heap::bytes(super::super::spec::BYTES_MAX).is_some());
+    assert!(Heap::bytes(spec::BYTES_MAX).is_some());
 }
 
 proptest! {

@@ -1,8 +1,12 @@
 //! Somebody writes anything anywhere between operations: refusals and wrong bytes, but no panic and no hang.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::shm::object::ground::header;
+use crate::shm::object::queue::layout::{BELL_DONE, ENDS, HANDS, ITEMS};
 
 fn words() -> impl Strategy<Value = Vec<(usize, u64)>> {
     let interesting = prop_oneof![

@@ -1,7 +1,11 @@
 //! Deaths between any two stores: whatever a party was doing, no item is lost, doubled or torn.
 
-use super::super::super::crash::at_every_point;
+use std::sync::atomic::Ordering::Release;
+
 use super::*;
+use crate::shm::object::crash::at_every_point;
+use crate::shm::object::queue::hand::Phase;
+use crate::shm::object::queue::layout::DONE;
 
 const DEAD: usize = 1;
 const CORPSE: usize = 2;

@@ -10,22 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmpool_abi::VALUE_BYTES_MAX;
+use wasmpool_abi::shared::Refusal;
 
-use super::super::ground::Rights;
-use super::super::patience::Unnoticed;
-use super::super::{CallEnd, PARTIES_MAX};
-use super::layout::DONE;
-use super::*;
+use super::party;
+use crate::shm::object::ground::{Ground, Rights};
+use crate::shm::object::patience::{Patience, Unnoticed};
+use crate::shm::object::queue::layout::reported_max;
+use crate::shm::object::queue::{Queue, bytes};
+use crate::shm::object::spec::{Orphaned, QueueShape};
+use crate::shm::object::{CallEnd, Outcome, PARTIES_MAX, Party};
 use crate::shm::region::{Region, Writer};
 
 const SHAPE: QueueShape =
     QueueShape { items_max: 4, bytes_max: 4 * 64, joinable: false, orphaned: Orphaned::GivenBack };
 const JOINABLE: QueueShape = QueueShape { joinable: true, ..SHAPE };
 const REPORTING: QueueShape = QueueShape { joinable: true, orphaned: Orphaned::Reported, ..SHAPE };
-
-fn party(number: usize) -> Party {
-    Party::new(number).expect("a number of a party")
-}
 
 /// The same queue as several processes map it.
 fn queues<const COUNT: usize>(shape: QueueShape) -> [Queue; COUNT] {
@@ -147,7 +146,7 @@ fn unfinished_items_are_counted() {
     assert_eq!(queue.task_done(a), Ok(()));
     assert_eq!(queue.join(&Patience::NONE), Ok(()));
     assert_eq!(queue.task_done(a), Err(Refusal::TooMany));
-    let plain = super::tests::queue(SHAPE);
+    let plain = super::queue::queue(SHAPE);
     assert_eq!(plain.task_done(a), Err(Refusal::WrongKind));
     assert_eq!(plain.join(&Patience::NONE), Err(Refusal::WrongKind));
 }
