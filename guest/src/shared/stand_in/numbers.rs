@@ -49,7 +49,12 @@ impl Numbers {
     /// Whether no view of these elements forbids this.
     fn is_free(&self, range: &Range<usize>, mode: ViewMode) -> bool {
         let overlaps = |view: &&View| view.range.start < range.end && range.start < view.range.end;
-        self.views.iter().filter(overlaps).all(|view| view.mode == mode && mode != ViewMode::Exclusive)
+        self.views.iter().filter(overlaps).all(|view| match (view.mode, mode) {
+            (ViewMode::Watched, _) => true,
+            (ViewMode::Exclusive, _) => false,
+            (_, ViewMode::Watched) => true,
+            (theirs, mode) => theirs == mode,
+        })
     }
 
     pub(super) fn cell(
