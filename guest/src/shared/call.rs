@@ -12,6 +12,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call(u64);
 
+impl Call {
+    /// No call at all.
+    pub(super) const NONE: Self = Self(u64::MAX);
+}
+
 #[cfg(target_family = "wasm")]
 mod counter {
     use std::sync::atomic::{AtomicU64, Ordering};

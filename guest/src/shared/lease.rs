@@ -41,7 +41,8 @@ pub(super) struct Mapped<'a, T> {
     length: usize,
     /// In which it was mapped; in another one there is something else.
     call: Call,
-    mode: ViewMode,
+    /// In which it can be stored to: the same, or none. So that one comparison tells both.
+    stores: Call,
     array: PhantomData<&'a Handle>,
 }
 
@@ -50,14 +51,18 @@ impl<T: Element> Mapped<'_, T> {
     pub(super) fn new(array: &Handle, mode: ViewMode, range: Range<usize>) -> Result<Self, SharedError> {
         let number = array.number()?;
         let call = call::current();
+        let stores = match mode {
+            ViewMode::Shared | ViewMode::Exclusive => call,
+            ViewMode::ReadOnly | ViewMode::Watched => Call::NONE,
+        };
         let length = range.len();
         if length == 0 {
-            return Ok(Self { first: NonNull::dangling(), length, call, mode, array: PhantomData });
+            return Ok(Self { first: NonNull::dangling(), length, call, stores, array: PhantomData });
         }
         let answer = host::map(number, mode, range.start as i64, range.end as i64);
         let address = usize::try_from(answer).map_err(|_| SharedError::refused(answer))?;
         match NonNull::new(ptr::with_exposed_provenance_mut::<T>(address)) {
-            Some(first) if first.is_aligned() => Ok(Self { first, length, call, mode, array: PhantomData }),
+            Some(first) if first.is_aligned() => Ok(Self { first, length, call, stores, array: PhantomData }),
             _ => {
                 let text = format!("{} was mapped at address {address}, which is not aligned", array.name());
                 Err(SharedError::new(SharedErrorKind::NoView, text))
@@ -78,12 +83,13 @@ impl<T: Element> Mapped<'_, T> {
     /// Whether this operation can be done here: the elements are still mapped, and so that they take it.
     #[inline(always)]
     pub(super) fn takes(&self, op: CellOp) -> bool {
-        (op == CellOp::Get || self.mode != ViewMode::Watched) && self.call == call::current()
+        let call = if op == CellOp::Get { self.call } else { self.stores };
+        call == call::current()
     }
 
     /// Whether there is more to be done than to load.
     pub(super) fn is_writable(&self) -> bool {
-        matches!(self.mode, ViewMode::Shared | ViewMode::Exclusive)
+        self.stores != Call::NONE
     }
 
     /// The address of an element, if there is one of that index.

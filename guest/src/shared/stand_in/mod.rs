@@ -189,7 +189,7 @@ pub(super) fn op(handle: i32, op: Op, argument: i64, limit: i64, out: &mut i64) 
     let answer = match (op, kind) {
         (Op::Wait, Kind::Condition) => object::wait_at_condition(&world, place, limit),
         (Op::Wait, Kind::Barrier) => object::wait_at_barrier(&world, place, limit),
-        _ => world.wait(limit, |objects| object::attempt(objects, place, op, argument)),
+        _ => world.wait(limit, |objects| object::attempt(objects, place, op, argument, limit)),
     };
     let _ = answer.inspect_err(|refusal| tell(&world.objects()[place].name, *refusal));
     status_and(answer, out)
