@@ -731,8 +731,6 @@ fn who_may_only_read_writes_nothing() {
         ["array:i64", "a", "fetch_sub", 0, 1],
         ["array:i64", "a", "lease", 0, 1],
         ["array:i64", "a", "view_set", 0, 1],
-        ["array:i64", "a", "view_swap", 0, 1],
-        ["array:i64", "a", "view_update", 0, 1],
         ["array:i64", "a", "view_fetch_add", 0, 1],
         ["array:i64", "a", "acquire"],
         ["lock", "l", "acquire"],
