@@ -4,6 +4,7 @@
 use wasmpool_abi::Done;
 
 use crate::pull::{self, Host};
+use crate::shared;
 
 /// Documented in `wasmpool_abi`: the module's name is its `IMPORT_MODULE`, the functions' are its `IMPORT_*`.
 mod raw {
@@ -32,6 +33,8 @@ struct Worker;
 
 impl Host for Worker {
     fn next(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        // What is kept of the call before is told apart from now on.
+        shared::call::begin();
         // SAFETY: the host writes at most `capacity` bytes to `buffer`, which is borrowed exclusively and that long.
         let length = unsafe { raw::next(buffer.as_mut_ptr(), buffer.len()) };
         // `NO_MORE_CALLS` is negative, and lengths are not.

@@ -757,6 +757,7 @@ fn who_may_only_read_writes_nothing() {
         ["array:i64", "a", "fetch_sub", 0, 1],
         ["array:i64", "a", "lease", 0, 1],
         ["array:i64", "a", "view_set", 0, 1],
+        ["array:i64", "a", "view_fetch_add", 0, 1],
         ["array:i64", "a", "acquire"],
         ["lock", "l", "acquire"],
         ["lock", "l", "try_acquire"],
@@ -807,6 +808,9 @@ fn who_may_only_read_writes_nothing() {
             ["value:i32", "v", "get"] => 5;
             ["array:i64", "a", "to_vec"] => [1, 2];
             ["array:i64", "a", "read", 1, 2] => [2];
+            ["array:i64", "a", "view", 0, 2] => true;
+            ["array:i64", "a", "view_get", 1] => 2;
+            ["array:i64", "a", "read_lease", 0, 2] ! NoView;
             ["lock", "l", "is_locked"] => false;
             ["semaphore", "s", "available"] => 1;
             ["event", "e", "is_set"] => false;

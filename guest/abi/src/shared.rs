@@ -43,6 +43,11 @@
 //! guest expects, or -1 for whatever it is. An item or a record longer than `capacity` is *staged*: nothing is
 //! written to `buffer`, `*out` is its length, and `shared_staged` copies all of it before the next function is
 //! called.
+//!
+//! Views are gone when their call ends. Who keeps the address of one finds other memory there, perhaps that of the next
+//! call's view. So an instance in which a call has left a view of a mode for plain access behind, or, without a pull loop,
+//! a view of any mode, is not used for another call: what a pull loop calls can tell its calls apart, if it wants to, but
+//! a plain reference cannot.
 
 /// `shared_open`: opens a granted object by its name.
 pub const IMPORT_OPEN: &str = "shared_open";
@@ -336,6 +341,9 @@ codes! {
         ReadOnly = 1,
         /// Plain reads and writes: nobody can get any other view of these elements meanwhile.
         Exclusive = 2,
+        /// Atomic loads: keeps nobody out, and so may be had by those who may only read. It is refused where there is
+        /// an exclusive view already; of one that comes later, it shows the stores.
+        Watched = 3,
     }
 }
 

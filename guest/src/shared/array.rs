@@ -111,13 +111,13 @@ impl<T: Element> Array<T> {
         // SAFETY: the bytes are those of `elements`, which is borrowed exclusively; what is written there is a `T` in any
         // case, since every pattern of bits is one of any type but `bool`, for which this is not called.
         let bytes = unsafe { slice::from_raw_parts_mut(elements.as_mut_ptr().cast::<u8>(), bytes) };
-        status(host::read(self.handle.number(), start as i64, bytes, size_of::<T>()))
+        status(host::read(self.handle.number()?, start as i64, bytes, size_of::<T>()))
     }
 
     /// The same for `bool`, as which bytes other than 0 and 1 must not be written.
     fn read_checked(&self, start: usize, elements: &mut [T]) -> Result<(), SharedError> {
         let mut bytes = vec![0; elements.len()];
-        status(host::read(self.handle.number(), start as i64, &mut bytes, size_of::<T>()))?;
+        status(host::read(self.handle.number()?, start as i64, &mut bytes, size_of::<T>()))?;
         for (element, byte) in elements.iter_mut().zip(bytes) {
             *element = T::from_bits(byte.into());
         }
@@ -130,7 +130,7 @@ impl<T: Element> Array<T> {
     ///
     /// When they reach beyond the end, a view is in the way, or the array was granted for reading only.
     pub fn write(&self, start: usize, elements: &[T]) -> Result<(), SharedError> {
-        status(host::write(self.handle.number(), start as i64, bytes_of(elements), size_of::<T>()))
+        status(host::write(self.handle.number()?, start as i64, bytes_of(elements), size_of::<T>()))
     }
 
     /// Sets all elements of a range to one number.
@@ -141,7 +141,7 @@ impl<T: Element> Array<T> {
     pub fn fill(&self, range: impl RangeBounds<usize>, value: T) -> Result<(), SharedError> {
         let range = self.resolve(range)?;
         let element = bytes_of(slice::from_ref(&value));
-        status(host::fill(self.handle.number(), range.start as i64, element, range.len() as i64))
+        status(host::fill(self.handle.number()?, range.start as i64, element, range.len() as i64))
     }
 
     /// Copies all elements.
@@ -171,6 +171,9 @@ impl<T: Element> Array<T> {
 
     /// Makes a range of elements appear in the guest's own memory, for atomic operations by everyone.
     ///
+    /// An array that was granted for reading can be viewed, too, to read it: such a view keeps nobody away, not even who
+    /// takes a [`lease`](Self::lease) meanwhile, whose changes it shows one by one.
+    ///
     /// An operation then costs about 2 ns instead of a host call. It does so only in a module that was built with
     /// `-C target-feature=+atomics`, as `wasmpool` builds directories: WebAssembly has no atomic instructions without, and
     /// plain ones would lose counts. In other modules the view does the same by host calls;
@@ -186,7 +189,8 @@ impl<T: Element> Array<T> {
 
     /// Makes a range of elements appear in the guest's own memory, as a slice to read and write.
     ///
-    /// Nobody else can reach these elements meanwhile. The range is page-aligned by the host: a lease costs microseconds,
+    /// Nobody else can change these elements meanwhile, nor read them, unless by a [view](Self::view_range) which they had
+    /// before for reading only. The range is page-aligned by the host: a lease costs microseconds,
     /// not a copy.
     ///
     /// # Errors
@@ -207,7 +211,9 @@ impl<T: Element> Array<T> {
     ///
     /// # Errors
     ///
-    /// When the range reaches beyond the end, somebody may change a part of it, or this call cannot have views.
+    /// When the range reaches beyond the end, somebody may change a part of it, the array was granted for reading only
+    /// (who may not write may not keep others from writing either: use a [view](Self::view_range), or [`read`](Self::read)
+    /// a copy), or this call cannot have views.
     pub fn read_lease(&self, range: impl RangeBounds<usize>) -> Result<Leased<'_, T>, SharedError>
     where
         T: Number,

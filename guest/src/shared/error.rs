@@ -83,6 +83,8 @@ kinds! {
     Unencodable,
     /// This program is no module in a pool: it was built for another target than wasm.
     NotInAPool,
+    /// The handle or the view is of an earlier call.
+    EarlierCall,
     /// The host refused for a reason that this version of the SDK does not know; the text tells it.
     Unknown,
 }

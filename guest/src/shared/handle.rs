@@ -8,16 +8,19 @@ use serde::{Serialize, Serializer};
 use wasmpool_abi::shared::{CellOp, Element, Kind, NO_LIMIT, Op, REFERENCE_KEY, RecordOp, Refusal};
 
 use super::buffers::{Received, with_received};
+use super::call::{self, Call};
 use super::error::{SharedError, SharedErrorKind};
 use super::host;
 
 /// An object that is open.
 ///
-/// It means something until the call ends. That it holds an `Rc` keeps it from being put into a `static`, where it would
-/// name another object in the next call.
+/// It means something until the call ends, and is refused in a later one. That it holds an `Rc` keeps it from being put
+/// into a `static`.
 #[derive(Debug)]
 pub(super) struct Handle {
     number: i32,
+    /// In which it was opened.
+    call: Call,
     name: Rc<str>,
 }
 
@@ -30,13 +33,28 @@ impl Handle {
         }
         let answer = host::open(name, kind as i32, element.map_or(-1, |element| element as i32));
         match i32::try_from(answer) {
-            Ok(number) if number >= 0 => Ok(Self { number, name: name.into() }),
+            Ok(number) if number >= 0 => Ok(Self { number, call: call::current(), name: name.into() }),
             _ => Err(SharedError::refused(answer)),
         }
     }
 
-    pub(super) fn number(&self) -> i32 {
-        self.number
+    /// The host's number for it.
+    ///
+    /// # Errors
+    ///
+    /// In another call than that in which it was opened, where the number means nothing or something else.
+    #[inline]
+    pub(super) fn number(&self) -> Result<i32, SharedError> {
+        if self.call == call::current() { Ok(self.number) } else { Err(self.of_earlier_call()) }
+    }
+
+    #[cold]
+    fn of_earlier_call(&self) -> SharedError {
+        let text = format!(
+            "{} was opened in an earlier call, with which its handle ended; open it again",
+            self.name
+        );
+        SharedError::new(SharedErrorKind::EarlierCall, text)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -46,7 +64,7 @@ impl Handle {
     #[inline]
     pub(super) fn op(&self, op: Op, argument: i64, limit: i64) -> Result<i64, SharedError> {
         let mut out = 0;
-        match host::op(self.number, op, argument, limit, &mut out) {
+        match host::op(self.number()?, op, argument, limit, &mut out) {
             0 => Ok(out),
             status => Err(SharedError::refused(status.into())),
         }
@@ -66,7 +84,7 @@ impl Handle {
     #[inline]
     pub(super) fn cell(&self, op: CellOp, index: i64, a: i64, b: i64) -> Result<i64, SharedError> {
         let mut out = 0;
-        match host::cell(self.number, op, index, a, b, &mut out) {
+        match host::cell(self.number()?, op, index, a, b, &mut out) {
             0 => Ok(out),
             status => Err(SharedError::refused(status.into())),
         }
@@ -81,7 +99,7 @@ impl Handle {
         new: i64,
     ) -> Result<Result<i64, i64>, SharedError> {
         let mut out = 0;
-        match host::cell(self.number, CellOp::CompareExchange, index, current, new, &mut out) {
+        match host::cell(self.number()?, CellOp::CompareExchange, index, current, new, &mut out) {
             0 => Ok(Ok(out)),
             CHANGED => Ok(Err(out)),
             status => Err(SharedError::refused(status.into())),
@@ -96,15 +114,16 @@ impl Handle {
 
     #[inline]
     pub(super) fn put(&self, bytes: &[u8], limit: i64) -> Result<(), SharedError> {
-        status(host::put(self.number, bytes, limit))
+        status(host::put(self.number()?, bytes, limit))
     }
 
     /// Takes an item and hands it to `read`.
     #[inline]
     pub(super) fn get<R>(&self, limit: i64, read: impl FnOnce(&[u8]) -> R) -> Result<R, SharedError> {
+        let number = self.number()?;
         with_received(|received| {
             let mut length = 0;
-            status(host::get(self.number, limit, received.room(), &mut length))?;
+            status(host::get(number, limit, received.room(), &mut length))?;
             Ok(read(received.bytes(length)))
         })
     }
@@ -118,7 +137,7 @@ impl Handle {
         value: &[u8],
     ) -> Result<i64, SharedError> {
         let mut out = 0;
-        status(host::record(self.number, op, key, index, value, &mut [], &mut out))?;
+        status(host::record(self.number()?, op, key, index, value, &mut [], &mut out))?;
         Ok(out)
     }
 
@@ -131,7 +150,8 @@ impl Handle {
         value: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, SharedError> {
-        self.answer(read, |room, length| host::record(self.number, op, key, index, value, room, length))
+        let number = self.number()?;
+        self.answer(read, |room, length| host::record(number, op, key, index, value, room, length))
     }
 
     /// Hands `count` records of a list from `first` on to `read`, as a sequence; 0 for all of them.
@@ -141,7 +161,8 @@ impl Handle {
         count: usize,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, SharedError> {
-        self.answer(read, |room, length| host::part(self.number, first, count, room, length))
+        let number = self.number()?;
+        self.answer(read, |room, length| host::part(number, first, count, room, length))
     }
 
     fn answer<R>(
@@ -165,7 +186,9 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         // Whatever is wrong with it, it is not used any more.
-        let _ = host::close(self.number);
+        if let Ok(number) = self.number() {
+            let _ = host::close(number);
+        }
     }
 }
 
@@ -240,7 +263,7 @@ macro_rules! object {
         }
 
         impl $(<$($parameter $(: $bound)?),+>)? $crate::shared::wait::Sealed for $name $(<$($parameter),+>)? {
-            fn number(&self) -> i32 {
+            fn number(&self) -> Result<i32, $crate::shared::SharedError> {
                 self.handle().number()
             }
         }

@@ -202,11 +202,11 @@ impl<T> List<T> {
         self.part(0, 0)
     }
 
-    /// Reads a range of values, as of one instant.
+    /// Reads a range of values, as of one instant; fewer where the list ends before it does.
     ///
     /// # Errors
     ///
-    /// [`OutOfRange`](SharedErrorKind::OutOfRange), [`TooLarge`](SharedErrorKind::TooLarge) for more than 64 MiB, and
+    /// [`TooLarge`](SharedErrorKind::TooLarge) for more than 64 MiB, and
     /// when a value cannot be decoded.
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Result<Vec<T>, SharedError>
     where

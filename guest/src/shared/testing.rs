@@ -143,3 +143,95 @@ impl TestPool {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::{Array, Barrier, Leased, SharedErrorKind, SharedView, Value};
+    use super::*;
+
+    #[test]
+    fn who_is_impatient_breaks_a_barrier_for_all() {
+        let pool = TestPool::new().barrier("b", 3);
+        thread::scope(|threads| {
+            let patient = threads.spawn(|| pool.run(|| Barrier::open("b").unwrap().wait()));
+            let impatient =
+                threads.spawn(|| pool.run(|| Barrier::open("b").unwrap().wait_for(Duration::from_millis(1))));
+            for waited in [patient, impatient] {
+                assert_eq!(waited.join().unwrap().unwrap_err().kind(), SharedErrorKind::Broken);
+            }
+        });
+        pool.run(|| {
+            let barrier = Barrier::open("b").unwrap();
+            assert_eq!((barrier.is_broken(), barrier.n_waiting()), (Ok(true), Ok(0)));
+        });
+    }
+
+    /// However many meetings there have been before one of those who met looks.
+    #[test]
+    fn whoever_has_met_has_met() {
+        const ENOUGH: usize = 1000;
+        let pool = TestPool::new().barrier("b", 2);
+        let met = AtomicUsize::new(0);
+        let meet_often = || {
+            let barrier = Barrier::open("b").unwrap();
+            while barrier.wait().is_ok() {
+                // Somebody has to end it for all: the last one would be left alone.
+                if met.fetch_add(1, Ordering::Relaxed) + 1 >= ENOUGH {
+                    barrier.abort().unwrap();
+                }
+            }
+            assert!(met.load(Ordering::Relaxed) >= ENOUGH, "broken before anybody broke it");
+        };
+        thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| pool.run(meet_often));
+            }
+        });
+        assert!(met.into_inner().is_multiple_of(2), "who meets, meets another");
+    }
+
+    thread_local! {
+        static KEPT: RefCell<Option<(Value<i64>, SharedView<'static, i64>)>> = const { RefCell::new(None) };
+    }
+
+    #[test]
+    fn what_is_kept_of_an_earlier_call_is_refused() {
+        let pool = TestPool::new().value("v", 1_i64).array("a", &[1_i64, 2]);
+        pool.run(|| {
+            let value = Value::open("v").unwrap();
+            for _ in 0..1000 {
+                value.fetch_add(1).unwrap();
+            }
+            let array: &Array<i64> = Box::leak(Box::new(Array::open("a").unwrap()));
+            let view = array.view().unwrap();
+            assert_eq!((view.get(1), view.is_mapped()), (Ok(2), true));
+            KEPT.set(Some((value, view)));
+        });
+        pool.run(|| {
+            let (value, view) = KEPT.take().unwrap();
+            let kinds = [value.get(), view.get(1), view.fetch_add(1, 1)].map(|got| got.unwrap_err().kind());
+            assert_eq!(kinds, [SharedErrorKind::EarlierCall; 3]);
+        });
+        pool.run(|| {
+            assert_eq!(Value::<i64>::open("v").unwrap().get(), Ok(1001));
+            assert_eq!(Array::<i64>::open("a").unwrap().to_vec(), Ok(vec![1, 2]));
+        });
+    }
+
+    #[test]
+    fn a_lease_that_is_leaked_keeps_its_memory() {
+        let pool = TestPool::new().array("a", &[1_i64, 2]);
+        let slice: &'static [i64] = pool.run(|| {
+            let array: &'static Array<i64> = Box::leak(Box::new(Array::open("a").unwrap()));
+            let lease: &'static Leased<'static, i64> = Box::leak(Box::new(array.read_lease(..).unwrap()));
+            lease
+        });
+        drop(pool);
+        assert_eq!(slice, [1, 2]);
+    }
+}

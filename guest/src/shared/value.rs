@@ -4,7 +4,7 @@
 use std::cell::{Cell, OnceCell};
 use std::marker::PhantomData;
 
-use wasmpool_abi::shared::{CellOp, Kind, ViewMode};
+use wasmpool_abi::shared::{CellOp, Kind};
 
 use super::cells::{cell_methods, place};
 use super::element::{Bits, Element, Number};
@@ -79,7 +79,7 @@ impl<T: Element> Value<T> {
     // These are inlined always, so that of all operations the one that is meant remains.
     #[inline(always)]
     fn cell(&self, index: i64, op: CellOp, a: i64, b: i64) -> Result<i64, SharedError> {
-        match self.element() {
+        match self.element(op) {
             // An exchange goes through `exchange`; nothing else finds what it does not expect.
             // SAFETY: as `element` says.
             Some(element) => Ok(match unsafe { T::apply(element, op, a, b) } {
@@ -91,19 +91,20 @@ impl<T: Element> Value<T> {
 
     #[inline(always)]
     fn exchange(&self, index: i64, current: i64, new: i64) -> Result<Result<i64, i64>, SharedError> {
-        match self.element() {
+        match self.element(CellOp::CompareExchange) {
             // SAFETY: as `element` says.
             Some(element) => Ok(unsafe { T::apply(element, CellOp::CompareExchange, current, new) }),
             None => self.handle.exchange(index, current, new),
         }
     }
 
-    /// The number in the guest's own memory, once it is there: aligned, and mapped for as long as `self` lives, for atomic
-    /// operations, which are all that others use on it meanwhile.
+    /// The number in the guest's own memory, once it is there: aligned, and mapped for this operation for as long as the
+    /// call runs and `self` lives; atomic operations are all that others use on it meanwhile.
     #[inline(always)]
-    fn element(&self) -> Option<*mut T> {
+    fn element(&self, op: CellOp) -> Option<*mut T> {
         match self.mapped.get() {
-            Some(mapped) => mapped.as_ref()?.element(0),
+            // Otherwise the host call goes on to say why it cannot be done.
+            Some(mapped) => mapped.as_ref().filter(|mapped| mapped.takes(op))?.element(0),
             None => {
                 self.count();
                 None
@@ -117,7 +118,7 @@ impl<T: Element> Value<T> {
         self.calls.set(calls);
         if ATOMICS_ARE_REAL && calls > CALLS_BEFORE_MAPPING {
             // Where it cannot be, for whatever reason, host calls go on to do.
-            let _ = self.mapped.set(Mapped::new(&self.handle, ViewMode::Shared, 0..1).ok());
+            let _ = self.mapped.set(Mapped::for_atomics(&self.handle, 0..1).ok());
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use wasmpool_abi::shared::{CellOp, ViewMode};
+use wasmpool_abi::shared::CellOp;
 
 use super::array::Array;
 use super::cells::{cell_methods, place};
@@ -17,7 +17,8 @@ pub(super) const ATOMICS_ARE_REAL: bool = cfg!(any(not(target_family = "wasm"), 
 
 /// Elements of an array for atomic operations, without a host call if they are mapped.
 ///
-/// Everyone may have such a view of the same elements, and use the array by host calls meanwhile.
+/// Everyone may have such a view of the same elements, and use the array by host calls meanwhile. Of an array that was
+/// granted for reading, it can be read ([`get`](Self::get)), and everything else is an error.
 ///
 /// # Examples
 ///
@@ -49,8 +50,7 @@ impl<'a, T: Element> SharedView<'a, T> {
     /// A view of `range`, which lies within the array.
     pub(super) fn new(array: &'a Array<T>, range: Range<usize>) -> Result<Self, SharedError> {
         let (start, length) = (range.start, range.len());
-        let mapped =
-            if ATOMICS_ARE_REAL { Some(Mapped::new(array.handle(), ViewMode::Shared, range)?) } else { None };
+        let mapped = if ATOMICS_ARE_REAL { Some(Mapped::for_atomics(array.handle(), range)?) } else { None };
         Ok(Self { array, start, length, mapped })
     }
 
@@ -72,6 +72,18 @@ impl<'a, T: Element> SharedView<'a, T> {
         self.mapped.is_some()
     }
 
+    /// Whether its elements can be changed; if not, the array was granted for reading only.
+    ///
+    /// # Errors
+    ///
+    /// When the array is [poisoned](SharedErrorKind::Poisoned).
+    pub fn is_writable(&self) -> Result<bool, SharedError> {
+        match &self.mapped {
+            Some(mapped) => Ok(mapped.is_writable()),
+            None => self.array.is_writable(),
+        }
+    }
+
     cell_methods!(index);
 
     /// One operation; `index` counts from the view's first element.
@@ -80,16 +92,21 @@ impl<'a, T: Element> SharedView<'a, T> {
     fn cell(&self, index: usize, op: CellOp, a: i64, b: i64) -> Result<i64, SharedError> {
         match &self.mapped {
             // An exchange goes through `exchange`; nothing else finds what it does not expect.
-            Some(mapped) => self.apply(mapped, index, op, a, b).map(|(Ok(bits) | Err(bits))| bits),
-            None => self.array.cell(self.position(index)?, op, a, b),
+            Some(mapped) if mapped.takes(op) => {
+                self.apply(mapped, index, op, a, b).map(|(Ok(bits) | Err(bits))| bits)
+            }
+            // By a host call, which also knows why what the view does not take cannot be done.
+            _ => self.array.cell(self.position(index)?, op, a, b),
         }
     }
 
     #[inline(always)]
     fn exchange(&self, index: usize, current: i64, new: i64) -> Result<Result<i64, i64>, SharedError> {
         match &self.mapped {
-            Some(mapped) => self.apply(mapped, index, CellOp::CompareExchange, current, new),
-            None => self.array.exchange(self.position(index)?, current, new),
+            Some(mapped) if mapped.takes(CellOp::CompareExchange) => {
+                self.apply(mapped, index, CellOp::CompareExchange, current, new)
+            }
+            _ => self.array.exchange(self.position(index)?, current, new),
         }
     }
 
@@ -103,8 +120,10 @@ impl<'a, T: Element> SharedView<'a, T> {
         b: i64,
     ) -> Result<Result<i64, i64>, SharedError> {
         let Some(element) = mapped.element(index) else { return Err(self.out_of_range(index)) };
-        // SAFETY: `element` is aligned and lies in memory that is mapped, for reading and writing, for as long as `mapped`
-        // lives. All who have this mode of view use atomic operations, as the host does; other modes it refuses meanwhile.
+        // SAFETY: `element` is aligned and lies in memory that is mapped for as long as the call runs and `mapped` lives:
+        // callers have asked whether it takes the operation, which says so, and that it is mapped for writing if need be.
+        // All who have this mode of view use atomic operations, as the host does; other modes it refuses meanwhile, or, if
+        // this is only for loads, they are other programs' stores, which no load takes for its own program's.
         Ok(unsafe { T::apply(element, op, a, b) })
     }
 

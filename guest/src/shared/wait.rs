@@ -12,7 +12,7 @@ pub trait Shared: Sealed {}
 /// Gives the SDK the host's number for the object; nobody else can implement it.
 pub trait Sealed {
     #[doc(hidden)]
-    fn number(&self) -> i32;
+    fn number(&self) -> Result<i32, SharedError>;
 }
 
 /// Waits until at least one of several objects is ready (Python's `connection.wait`); returns the indices of all that are.
@@ -44,7 +44,7 @@ pub trait Sealed {
 /// }
 /// ```
 pub fn wait_any(objects: &[&dyn Shared], duration: Option<Duration>) -> Result<Vec<usize>, SharedError> {
-    let handles: Vec<i32> = objects.iter().map(|object| object.number()).collect();
+    let handles = objects.iter().map(|object| object.number()).collect::<Result<Vec<i32>, _>>()?;
     let mut ready = vec![0; handles.len()];
     let waited = status(host::wait(&handles, limit_or_none(duration), &mut ready));
     Ok(match waited.in_time()? {

@@ -7,7 +7,7 @@ use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
 use super::memory::{self, Extent, Protected};
-use super::shared::{Belongings, Shared};
+use super::shared::{Belongings, Leftover, Shared};
 use super::wasi::{Clock, Stop, WasiHost};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{EndKind, MESSAGE_BYTES_MAX};
@@ -31,6 +31,8 @@ pub(crate) struct Guest {
     /// What the guest said before it trapped.
     pub(super) panic: Option<String>,
     pub(super) shared: Shared,
+    /// Whether it must not begin another call.
+    is_spent: bool,
     environment: Arc<[(String, String)]>,
 }
 
@@ -49,6 +51,15 @@ pub(super) struct Printed {
     unfinished: [Vec<u8>; 2],
     bytes: u64,
     pub(super) most: u64,
+}
+
+/// How an instance learns that another call begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Calls {
+    /// It asks for each, and so can tell what it has of one from what it has of another.
+    Pulled,
+    /// It does not: an export is entered.
+    Entered,
 }
 
 /// Where the pull loop stands.
@@ -93,6 +104,7 @@ impl Guest {
             },
             panic: None,
             shared: Shared::new(belongings),
+            is_spent: false,
             environment,
         }
     }
@@ -122,8 +134,19 @@ impl Guest {
 
     /// Lets go of all shared objects that the call has opened; before its result is handed back, so that whoever has
     /// the result finds them free.
-    pub(super) fn end_sharing(&mut self, end: CallEnd) {
-        self.shared.end_call(end);
+    ///
+    /// A call that has left views behind may have kept references into them. The instance does not live to see what is
+    /// there next, unless it pulls its calls and they are such as it can keep from using.
+    pub(super) fn end_sharing(&mut self, end: CallEnd, calls: Calls) {
+        self.is_spent |= match (self.shared.end_call(end), calls) {
+            (Leftover::Nothing, _) | (Leftover::Atomics, Calls::Pulled) => false,
+            (Leftover::Atomics, Calls::Entered) | (Leftover::Slices, _) => true,
+        };
+    }
+
+    /// Whether the instance must not begin another call.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
     }
 
     /// Leaves the instance, which goes after this, whatever it was doing.
@@ -281,7 +304,7 @@ fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::
     if guest.pull.running.is_some() {
         return Err(broken_order("asked for the next call before it ended this one"));
     }
-    if guest.pull.calls_left == 0 {
+    if guest.pull.calls_left == 0 || guest.is_spent {
         return Ok(NO_MORE_CALLS);
     }
     let claimed = guest.pull.claimed.take().or_else(|| guest.desk.claim(|_| 1).map(|range| range.start));
@@ -309,11 +332,12 @@ fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wa
     hand_out(&mut caller, bytes, length as usize, |guest, bytes| {
         let call =
             guest.pull.running.take().ok_or_else(|| broken_order("ended a call while none was running"))?;
-        guest.end_sharing(match done {
+        let end = match done {
             Done::Returned => CallEnd::Normal,
             // It may be run again, and must find what it had taken.
             Done::Failed | Done::Refused => CallEnd::Abnormal,
-        });
+        };
+        guest.end_sharing(end, Calls::Pulled);
         match done {
             Done::Returned => guest.end(call, EndKind::Returned, bytes),
             Done::Failed => guest.end_with_message(call, EndKind::Failed, bytes),

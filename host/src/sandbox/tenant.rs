@@ -20,7 +20,7 @@ use wasmtime::{
 
 use super::driver::Number;
 use super::engine::{MEMORY_BYTES_MAX, WorkerLimits, worker_engine};
-use super::guest::{self, Guest};
+use super::guest::{self, Calls, Guest};
 use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
 use super::{driver, driver_memory};
@@ -231,7 +231,9 @@ impl Tenant {
     }
 
     fn is_used_up(&self, order: &Order) -> bool {
-        order.fresh && self.calls > 0 || order.recycle != 0 && self.calls >= u64::from(order.recycle)
+        self.store.data().is_spent()
+            || order.fresh && self.calls > 0
+            || order.recycle != 0 && self.calls >= u64::from(order.recycle)
     }
 
     /// Whether it can drive another task, or one that it drives already.
@@ -471,7 +473,7 @@ impl Tenant {
         let result = entry.call(&mut self.store, codec as i32);
         if result.is_ok() && self.store.data().pull.running.is_none() {
             // What was opened after the last call had ended.
-            self.store.data_mut().end_sharing(CallEnd::Normal);
+            self.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
         }
         self.calls += left - self.store.data().pull.calls_left;
         result
@@ -486,7 +488,7 @@ impl Tenant {
         let mut values = self.arguments(&task.entry, call);
         let results = self.call_raw(&function, task, &mut values)?;
         self.write_out()?;
-        self.store.data_mut().end_sharing(CallEnd::Normal);
+        self.store.data_mut().end_sharing(CallEnd::Normal, Calls::Entered);
         Ok(results)
     }
 

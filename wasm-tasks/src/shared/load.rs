@@ -96,6 +96,26 @@ pub fn bench_mapped_sum(rounds: u64) -> Result<i64, SharedError> {
     Ok(sum)
 }
 
+/// Sums the array "numbers" of i64 in a view, element by element, until the sum is `end`; returns how often.
+///
+/// Others may only add meanwhile: a sum that is lower than the one before is an error.
+#[task]
+pub fn watch_sum(end: i64) -> Result<u64, String> {
+    let told = |error: SharedError| error.to_string();
+    let numbers = Array::<i64>::open("numbers").map_err(told)?;
+    let view = numbers.view().map_err(told)?;
+    let (mut before, mut rounds) = (i64::MIN, 0);
+    while before != end {
+        let elements = (0..view.len()).map(|index| view.get(index));
+        let sum = elements.sum::<Result<i64, SharedError>>().map_err(told)?;
+        if sum < before {
+            return Err(format!("the sum fell from {before} to {sum}"));
+        }
+        (before, rounds) = (sum, rounds + 1);
+    }
+    Ok(rounds)
+}
+
 /// The sum of numbers, in the plain words of which compilers make vector instructions.
 fn sum_of(numbers: &[i64]) -> i64 {
     numbers.iter().fold(0, |sum, number| sum.wrapping_add(*number))

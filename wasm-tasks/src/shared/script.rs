@@ -519,6 +519,7 @@ fn on_list(list: &List<Json>, op: &str, words: &mut Words) -> Done {
     match op {
         "is_writable" => json(list.is_writable()?),
         "len" => json(list.len()?),
+        "is_empty" => json(list.is_empty()?),
         "capacity" => json(list.capacity()?),
         "get" => json(list.get(words.next()?)?),
         "set" => json(list.set(words.next()?, &words.next()?)?),
@@ -556,6 +557,7 @@ fn on_dict(dict: &Dict<Json, Json>, op: &str, words: &mut Words) -> Done {
     match op {
         "is_writable" => json(dict.is_writable()?),
         "len" => json(dict.len()?),
+        "is_empty" => json(dict.is_empty()?),
         "capacity" => json(dict.capacity()?),
         "get" => json(dict.get(&words.next()?)?),
         "insert" => json(dict.insert(&words.next()?, &words.next()?)?),
@@ -733,7 +735,7 @@ mod tests {
                 (json!(["event", "e", "wait"]), json!(null)),
                 (json!(["wait_any", [["rlock", "r"], ["event", "e"], ["lock", "l"]], null]), json!([1, 2])),
                 (json!(["barrier", "m", "parties"]), json!(2)),
-                (json!(["barrier", "m", "wait_for", 1]), err("TimedOut")),
+                (json!(["barrier", "m", "wait_for", 1]), err("Broken")),
                 (json!(["barrier", "m", "wait"]), err("Broken")),
                 (json!(["barrier", "m", "is_broken"]), json!(true)),
                 (json!(["barrier", "m", "reset"]), json!(null)),

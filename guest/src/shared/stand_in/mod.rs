@@ -17,6 +17,8 @@ use wasmpool_abi::shared::{CellOp, Kind, Op, RecordOp, Refusal, ViewMode};
 pub(super) use object::Body;
 use object::Object;
 
+use super::call::{self, Call};
+
 /// What an operation answers.
 type Answer = Result<i64, Refusal>;
 
@@ -37,13 +39,14 @@ thread_local! {
 /// Calls a function in a world.
 pub(super) fn within<R>(world: &Arc<World>, call: impl FnOnce() -> R) -> R {
     /// Goes back to where one was, also when the call panics.
-    struct Back(Option<Arc<World>>);
+    struct Back(Option<Arc<World>>, Call);
     impl Drop for Back {
         fn drop(&mut self) {
             CURRENT.set(self.0.take());
+            call::resume(self.1);
         }
     }
-    let _back = Back(CURRENT.replace(Some(Arc::clone(world))));
+    let _back = Back(CURRENT.replace(Some(Arc::clone(world))), call::begin_within());
     call()
 }
 
@@ -186,7 +189,7 @@ pub(super) fn op(handle: i32, op: Op, argument: i64, limit: i64, out: &mut i64) 
     let answer = match (op, kind) {
         (Op::Wait, Kind::Condition) => object::wait_at_condition(&world, place, limit),
         (Op::Wait, Kind::Barrier) => object::wait_at_barrier(&world, place, limit),
-        _ => world.wait(limit, |objects| object::attempt(objects, place, op, argument)),
+        _ => world.wait(limit, |objects| object::attempt(objects, place, op, argument, limit)),
     };
     let _ = answer.inspect_err(|refusal| tell(&world.objects()[place].name, *refusal));
     status_and(answer, out)

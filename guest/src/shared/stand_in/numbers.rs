@@ -1,5 +1,6 @@
 //! The numbers of values and arrays, and the views of them.
 
+use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -23,6 +24,9 @@ struct View {
     mode: ViewMode,
     range: Range<usize>,
     address: usize,
+    /// Let go of only when the view is: one that is leaked must not outlive its memory, even if the objects do not live
+    /// as long.
+    memory: ManuallyDrop<Arc<[AtomicU64]>>,
 }
 
 impl Numbers {
@@ -49,7 +53,12 @@ impl Numbers {
     /// Whether no view of these elements forbids this.
     fn is_free(&self, range: &Range<usize>, mode: ViewMode) -> bool {
         let overlaps = |view: &&View| view.range.start < range.end && range.start < view.range.end;
-        self.views.iter().filter(overlaps).all(|view| view.mode == mode && mode != ViewMode::Exclusive)
+        self.views.iter().filter(overlaps).all(|view| match (view.mode, mode) {
+            (ViewMode::Watched, _) => true,
+            (ViewMode::Exclusive, _) => false,
+            (_, ViewMode::Watched) => true,
+            (theirs, mode) => theirs == mode,
+        })
     }
 
     pub(super) fn cell(
@@ -111,13 +120,15 @@ impl Numbers {
             return Err(Refusal::Leased);
         }
         let address = self.address(range.start);
-        self.views.push(View { mode, range, address });
+        let memory = ManuallyDrop::new(Arc::clone(&self.memory));
+        self.views.push(View { mode, range, address, memory });
         Ok(address as i64)
     }
 
     /// Takes a view away, if there is one at this address.
     pub(super) fn unmap(&mut self, address: usize) -> bool {
         let place = self.views.iter().position(|view| view.address == address);
-        place.map(|place| self.views.swap_remove(place)).is_some()
+        let view = place.map(|place| self.views.swap_remove(place));
+        view.map(|view| ManuallyDrop::into_inner(view.memory)).is_some()
     }
 }

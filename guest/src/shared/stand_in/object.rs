@@ -35,12 +35,8 @@ pub(in crate::shared) enum Body {
         most: i64,
     },
     Event(bool),
-    Barrier {
-        parties: usize,
-        waiting: usize,
-        meeting: u64,
-        is_broken: bool,
-    },
+    #[allow(private_interfaces, reason = "made by `Body::barrier` only")]
+    Barrier(Barrier),
     Items {
         items: VecDeque<Vec<u8>>,
         capacity: usize,
@@ -54,6 +50,17 @@ pub(in crate::shared) enum Body {
     },
     #[allow(private_interfaces, reason = "made by `Body::records` only")]
     Records(Vec<Record>),
+}
+
+/// A meeting; those who arrive have tickets.
+#[derive(Debug)]
+struct Barrier {
+    parties: usize,
+    /// In the order in which they arrived. Who is missing here has met, or finds the barrier broken.
+    waiting: Vec<u64>,
+    /// Those whose meeting came about, until they look.
+    met: Vec<u64>,
+    is_broken: bool,
 }
 
 /// A lock's holder, and how often he has taken it.
@@ -99,7 +106,8 @@ impl Body {
     }
 
     pub(in crate::shared) fn barrier(parties: u32) -> Self {
-        Self::Barrier { parties: parties as usize, waiting: 0, meeting: 0, is_broken: false }
+        let (waiting, met) = (Vec::new(), Vec::new());
+        Self::Barrier(Barrier { parties: parties as usize, waiting, met, is_broken: false })
     }
 
     pub(in crate::shared) fn items(capacity: usize) -> Self {
@@ -144,12 +152,13 @@ impl Object {
 }
 
 impl Lock {
-    fn acquire(&mut self, may_nest: bool) -> Option<Answer> {
+    fn acquire(&mut self, may_nest: bool, limit: i64) -> Option<Answer> {
         let me = thread::current().id();
         match &mut self.0 {
             None => self.0 = Some((me, 1)),
             Some((holder, depth)) if *holder == me && may_nest => *depth += 1,
-            Some((holder, _)) if *holder == me => return Some(Err(Refusal::WouldDeadlock)),
+            // Anyone may release it; only who waits for ever says that nobody will.
+            Some((holder, _)) if *holder == me && limit < 0 => return Some(Err(Refusal::WouldDeadlock)),
             Some(_) => return None,
         }
         Some(Ok(0))
@@ -174,7 +183,13 @@ impl Lock {
 }
 
 /// Does what takes and answers a number, if that is possible now.
-pub(super) fn attempt(objects: &mut [Object], place: usize, op: Op, argument: i64) -> Option<Answer> {
+pub(super) fn attempt(
+    objects: &mut [Object],
+    place: usize,
+    op: Op,
+    argument: i64,
+    limit: i64,
+) -> Option<Answer> {
     if op == Op::Wait {
         return is_ready(objects, place).then_some(Ok(0));
     }
@@ -187,7 +202,7 @@ pub(super) fn attempt(objects: &mut [Object], place: usize, op: Op, argument: i6
         Op::Kind => return Some(Ok(object.kind as i64)),
         Op::Element if object.element() >= 0 => return Some(Ok(object.element().into())),
         Op::IsWritable => return Some(Ok(1)),
-        Op::Acquire if object.lock().is_some() => return object.lock()?.acquire(!by_anyone),
+        Op::Acquire if object.lock().is_some() => return object.lock()?.acquire(!by_anyone, limit),
         Op::Release if object.lock().is_some() => return Some(object.lock()?.release(by_anyone)),
         _ => {}
     }
@@ -221,15 +236,15 @@ pub(super) fn attempt(objects: &mut [Object], place: usize, op: Op, argument: i6
             *is_set = op == Op::Set;
             Ok(0)
         }
-        (Body::Barrier { parties, .. }, Op::Capacity) => Ok(*parties as i64),
-        (Body::Barrier { waiting, .. }, Op::State) => Ok(*waiting as i64),
-        (Body::Barrier { is_broken, .. }, Op::IsBroken) => Ok((*is_broken).into()),
-        (Body::Barrier { waiting, meeting, is_broken, .. }, Op::Abort | Op::Reset) => {
-            *is_broken = op == Op::Abort;
-            if op == Op::Reset {
-                // Those who wait find that their meeting never was.
-                (*meeting, *waiting) = (*meeting + 2, 0);
-            }
+        (Body::Barrier(barrier), Op::Capacity) => Ok(barrier.parties as i64),
+        (Body::Barrier(barrier), Op::State) => Ok(barrier.waiting.len() as i64),
+        (Body::Barrier(barrier), Op::IsBroken) => Ok(barrier.is_broken.into()),
+        (Body::Barrier(barrier), Op::Abort) => {
+            barrier.abort();
+            Ok(0)
+        }
+        (Body::Barrier(barrier), Op::Reset) => {
+            barrier.reset();
             Ok(0)
         }
         (Body::Items { items, .. }, Op::Length) => Ok(items.len() as i64),
@@ -263,7 +278,7 @@ pub(super) fn is_ready(objects: &[Object], place: usize) -> bool {
         Body::Event(is_set) => *is_set,
         Body::Items { items, is_closed, .. } => !items.is_empty() || *is_closed,
         Body::Pipe { messages, other, .. } => !messages.is_empty() || is_closed(objects, other),
-        Body::Numbers(..) | Body::Barrier { .. } | Body::Records(_) => false,
+        Body::Numbers(..) | Body::Barrier(_) | Body::Records(_) => false,
     }
 }
 
@@ -303,7 +318,7 @@ pub(super) fn put(objects: &mut [Object], place: usize, bytes: &[u8]) -> Option<
             messages.push_back(bytes.to_vec());
             Ok(())
         }
-        _ => Err(Refusal::Closed),
+        _ => Err(Refusal::EndOfFile),
     })
 }
 
@@ -346,39 +361,65 @@ pub(super) fn wait_at_condition(world: &World, place: usize, limit: i64) -> Answ
     notified
 }
 
-/// Waits for all parties; whoever gives up breaks the barrier.
+/// Waits for all parties.
+///
+/// An arrival cannot be taken back, for others have the indices behind it: who gives up breaks the barrier, and finds it
+/// broken like everyone else, unless the meeting came about at the last instant.
 pub(super) fn wait_at_barrier(world: &World, place: usize, limit: i64) -> Answer {
-    let mut came = None;
-    let waited = world.wait(limit, |objects| {
-        let Body::Barrier { parties, waiting, meeting, is_broken } = &mut objects[place].body else {
-            return Some(Err(Refusal::WrongKind));
-        };
-        let Some((own, index)) = came else {
-            if *is_broken {
-                return Some(Err(Refusal::Broken));
+    let ticket = fresh_number();
+    let mut index = None;
+    let met = world.wait(limit, |objects| match &mut objects[place].body {
+        Body::Barrier(barrier) => match index {
+            None => {
+                index = Some(barrier.waiting.len() as i64);
+                barrier.arrive(ticket)
             }
-            let index = *waiting as i64;
-            came = Some((*meeting, index));
-            *waiting += 1;
-            if *waiting < *parties {
-                return None;
-            }
-            (*meeting, *waiting) = (*meeting + 1, 0);
-            return Some(Ok(index));
-        };
-        if *meeting == own && !*is_broken {
-            return None;
-        }
-        let has_met = *meeting == own + 1;
-        Some(if has_met { Ok(index) } else { Err(Refusal::Broken) })
+            Some(_) => barrier.look(ticket),
+        },
+        _ => Some(Err(Refusal::WrongKind)),
     });
-    if waited == Err(Refusal::TimedOut) {
-        return world.wait(0, |objects| {
-            if let Body::Barrier { waiting, is_broken, .. } = &mut objects[place].body {
-                (*waiting, *is_broken) = (waiting.saturating_sub(1), true);
-            }
-            Some(Err(Refusal::TimedOut))
-        });
+    let met = match met {
+        Err(Refusal::TimedOut) => world.wait(0, |objects| match &mut objects[place].body {
+            Body::Barrier(barrier) => barrier.look(ticket).or_else(|| {
+                barrier.abort();
+                Some(Err(Refusal::Broken))
+            }),
+            _ => Some(Err(Refusal::WrongKind)),
+        }),
+        met => met,
+    };
+    met.map(|()| index.unwrap_or(0))
+}
+
+impl Barrier {
+    /// Arrives, if it is whole; the last one of a meeting need not wait.
+    fn arrive(&mut self, ticket: u64) -> Option<Result<(), Refusal>> {
+        if self.is_broken {
+            return Some(Err(Refusal::Broken));
+        }
+        self.waiting.push(ticket);
+        if self.waiting.len() == self.parties {
+            self.met.append(&mut self.waiting);
+        }
+        self.look(ticket)
     }
-    waited
+
+    /// What became of one who has arrived; nothing while he has to wait.
+    fn look(&mut self, ticket: u64) -> Option<Result<(), Refusal>> {
+        if let Some(place) = self.met.iter().position(|met| *met == ticket) {
+            self.met.swap_remove(place);
+            return Some(Ok(()));
+        }
+        (!self.waiting.contains(&ticket)).then_some(Err(Refusal::Broken))
+    }
+
+    fn abort(&mut self) {
+        self.waiting.clear();
+        self.is_broken = true;
+    }
+
+    fn reset(&mut self) {
+        self.waiting.clear();
+        self.is_broken = false;
+    }
 }

@@ -130,10 +130,9 @@ fn extend(records: &mut Vec<Record>, is_list: bool, mut parts: &[u8]) -> Result<
 /// `count` records of a list from `first` on; 0 is all there are.
 pub(super) fn part(object: &mut Object, first: i64, count: usize) -> Result<Vec<u8>, Refusal> {
     let records = records(object)?;
-    let first = if first == 0 { 0 } else { position(records.len(), first)? };
-    let count = if count == 0 { records.len() - first } else { count };
-    let part = records.get(first..first.saturating_add(count)).ok_or(Refusal::OutOfRange)?;
-    Ok(sequence(part, true))
+    let first = usize::try_from(first).map_err(|_| Refusal::OutOfRange)?.min(records.len());
+    let end = if count == 0 { records.len() } else { first.saturating_add(count).min(records.len()) };
+    Ok(sequence(&records[first..end], true))
 }
 
 fn sequence(records: &[Record], is_list: bool) -> Vec<u8> {

@@ -46,6 +46,7 @@ use belongings::Belonging;
 pub(crate) use belongings::Belongings;
 use handles::Handles;
 use trouble::Trouble;
+pub(crate) use views::Leftover;
 use views::Views;
 
 use super::driver::{Number, Signature};
@@ -91,9 +92,9 @@ impl Shared {
         &self.views
     }
 
-    /// Lets go of everything that the call has, which ends like this.
-    pub(super) fn end_call(&mut self, end: CallEnd) {
-        self.views.unmap_all(&self.belongings);
+    /// Lets go of everything that the call has, which ends like this; says what views it had left behind.
+    pub(super) fn end_call(&mut self, end: CallEnd) -> Leftover {
+        let leftover = self.views.unmap_all(&self.belongings);
         for object in self.handles.clear() {
             let Belonging { object, party, .. } = self.belongings.get(object);
             object.end_call(*party, end);
@@ -104,6 +105,7 @@ impl Shared {
         self.incoming.shrink_to(KEPT_BYTES_MAX);
         self.outgoing.clear();
         self.outgoing.shrink_to(KEPT_BYTES_MAX);
+        leftover
     }
 
     /// Makes the instance ready to go, whatever it was doing. Nothing of other processes is mapped afterwards.

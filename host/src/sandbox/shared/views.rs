@@ -21,6 +21,7 @@
 //! |---|---|---|
 //! | no view | private zeros, read-only | it is not counted as the guest's memory, so it must not serve as such |
 //! | view for reading | the array's, read-only | a store is a wasm trap, like any store out of bounds |
+//! | view to watch | the array's, read-only | the same; those who may only read have no other |
 //! | view for writing | the array's | |
 //! | around a view, up to the window's ends | private zeros, read-only | |
 //!
@@ -32,6 +33,24 @@
 //! Host functions ask [`Views::is_protected`] before they write, because a fault of theirs would not be a trap.
 //! wasmtime's own functions for bulk memory do not ask: a guest that fills or copies over a view for reading ends its
 //! worker, and with it its call.
+//!
+//! # Views of those who may only read
+//!
+//! A grant for reading gives no power over writers: neither could such a worker set the mark that keeps them away (a
+//! lease), nor is anyone to set it for the worker. If the supervisor did, for as long as the worker lives, nobody could
+//! write to an array that somebody may read; if it did at the worker's request, a hostile reader would stop all writers
+//! for as long as its call may run. So such a grant gives views to *watch*: of atomic loads, each of a whole element,
+//! whoever stores meanwhile. They need no lease, because nothing that the reader's compiler may assume depends on one.
+//! A view for plain reading does, and is refused. Who needs it is granted the array for writing.
+//!
+//! That the pages cannot be written to does not depend on this file: the worker's own mapping comes from a descriptor
+//! that is open for reading, and no right can be added to what was mapped by it.
+//!
+//! # What a call leaves behind
+//!
+//! At a call's end its views go, and so does the sense of their addresses, whatever the guest has kept of them. In the
+//! next call, one of these may be where another view is. [`Leftover`] says whether the guest can know better than to use
+//! it; if not, its instance has no next call.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -79,7 +98,20 @@ struct View {
     window: u64,
     /// Number of the array.
     object: usize,
-    lease: Lease,
+    mode: ViewMode,
+    /// None of a view to watch.
+    lease: Option<Lease>,
+}
+
+/// What a call has not unmapped by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Leftover {
+    /// Nothing.
+    Nothing,
+    /// Views for atomic operations only. A guest that keeps count of its calls can keep from using them.
+    Atomics,
+    /// Among others, views for plain loads and stores. Nothing keeps a guest from using what it has of them.
+    Slices,
 }
 
 /// What a view is to show.
@@ -112,13 +144,13 @@ pub(super) fn map(
     let place = match take_place(caller, memory, &wanted) {
         Ok(place) => place,
         Err(trouble) => {
-            wanted.cells.unlease(wanted.belonging.party, lease);
+            wanted.unlease(lease);
             return Err(trouble);
         }
     };
     let views = &mut caller.data_mut().shared.views;
     let address = place.pages + wanted.skipped as u64;
-    views.open.push(View { address, window: place.window, object, lease });
+    views.open.push(View { address, window: place.window, object, mode: wanted.mode, lease });
     if let Err(error) = views.show(&place, &wanted) {
         views.unmap(&belongings, address);
         return Err(no_view(format!("cannot be mapped here: the system refused ({error})")));
@@ -206,6 +238,10 @@ fn grow(caller: &mut Caller<'_, Guest>, memory: Memory, pages: u64) -> Result<()
     Ok(())
 }
 
+fn is_for_writing(mode: ViewMode) -> bool {
+    matches!(mode, ViewMode::Shared | ViewMode::Exclusive)
+}
+
 fn no_view(words: impl Into<std::borrow::Cow<'static, str>>) -> Trouble {
     Trouble::words(Refusal::NoView, words)
 }
@@ -214,7 +250,7 @@ impl<'a> Wanted<'a> {
     fn check(belonging: &'a Belonging, mode: i32, (start, end): (i64, i64)) -> Result<Self, Trouble> {
         let Object::Cells(cells) = &belonging.object else { return Err(Refusal::WrongKind.into()) };
         let mode = ViewMode::from_code(mode)
-            .ok_or_else(|| Trouble::invalid("cannot be mapped in this mode: there are 0, 1 and 2"))?;
+            .ok_or_else(|| Trouble::invalid("cannot be mapped in this mode: there are 0 to 3"))?;
         let (Ok(from), Ok(to)) = (u64::try_from(start), u64::try_from(end)) else {
             return Err(Trouble::new(Refusal::OutOfRange, About::Elements(start, end)));
         };
@@ -227,13 +263,16 @@ impl<'a> Wanted<'a> {
             ));
         }
         if !cells.ground().is_writable() {
-            return Err(match mode {
-                ViewMode::Shared | ViewMode::Exclusive => Refusal::ReadOnly.into(),
-                ViewMode::ReadOnly => no_view(
-                    "cannot be mapped: a view keeps writers away by a mark, which a grant for reading cannot set; \
-                     grant it for writing, or read its elements",
-                ),
-            });
+            match mode {
+                ViewMode::Shared | ViewMode::Exclusive => return Err(Refusal::ReadOnly.into()),
+                ViewMode::ReadOnly => {
+                    return Err(no_view(
+                        "cannot be mapped for plain reading: that keeps writers away, which a grant for reading does \
+                         not allow; map it for atomic loads, read its elements, or grant it for writing",
+                    ));
+                }
+                ViewMode::Watched => {}
+            }
         }
         let size = cells.element().bytes();
         let first = cells.elements_at() + from as usize * size;
@@ -242,10 +281,21 @@ impl<'a> Wanted<'a> {
         Ok(Self { belonging, cells, mode, elements: from..to, skipped: first - pages.start, pages })
     }
 
-    fn lease(&self) -> Result<Lease, Trouble> {
-        let lease = self.cells.lease(self.belonging.party, self.mode, self.elements.clone());
+    /// Takes the lease that the view needs.
+    fn lease(&self) -> Result<Option<Lease>, Trouble> {
+        let elements = self.elements.clone();
+        let lease = match self.mode {
+            ViewMode::Watched => self.cells.check_readable(elements).map(|()| None),
+            mode => self.cells.lease(self.belonging.party, mode, elements).map(Some),
+        };
         let about = || About::Elements(self.elements.start as i64, self.elements.end as i64);
         lease.map_err(|refusal| Trouble::new(refusal, about()))
+    }
+
+    fn unlease(&self, lease: Option<Lease>) {
+        if let Some(lease) = lease {
+            self.cells.unlease(self.belonging.party, lease);
+        }
     }
 
     fn region(&self) -> &Region {
@@ -272,11 +322,17 @@ impl Views {
         true
     }
 
-    /// Takes all views away, as a call's end demands. Their windows stay, for the next call's.
-    pub(super) fn unmap_all(&mut self, belongings: &Belongings) {
+    /// Takes all views away, as a call's end demands, and says what there was. Their windows stay, for the next call's.
+    pub(super) fn unmap_all(&mut self, belongings: &Belongings) -> Leftover {
+        let mut leftover = Leftover::Nothing;
         while let Some(view) = self.open.pop() {
+            leftover = leftover.max(match view.mode {
+                ViewMode::Shared | ViewMode::Watched => Leftover::Atomics,
+                ViewMode::ReadOnly | ViewMode::Exclusive => Leftover::Slices,
+            });
             self.hide(belongings, view);
         }
+        leftover
     }
 
     /// Turns all windows into plain memory, so that the instance may go.
@@ -295,8 +351,8 @@ impl Views {
         }
         // Only now, when the guest can no longer touch them, may others have the elements.
         let belonging = belongings.get(view.object);
-        if let Object::Cells(cells) = &belonging.object {
-            cells.unlease(belonging.party, view.lease);
+        if let (Object::Cells(cells), Some(lease)) = (&belonging.object, view.lease) {
+            cells.unlease(belonging.party, lease);
         }
     }
 
@@ -312,7 +368,7 @@ impl Views {
         // addresses. It stays inside: the window was taken for this many bytes, and for a
         // huge page more where the view may begin behind the window's start.
         unsafe { rustix::mm::mremap_fixed(from.cast(), 0, bytes, MremapFlags::MAYMOVE, to) }?;
-        let is_read_only = wanted.mode == ViewMode::ReadOnly;
+        let is_read_only = !is_for_writing(wanted.mode);
         if is_read_only {
             // SAFETY: just these pages were mapped just now, and the guest does not run meanwhile.
             unsafe { rustix::mm::mprotect(to, bytes, MprotectFlags::READ) }?;

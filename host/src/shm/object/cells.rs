@@ -148,12 +148,22 @@ impl Cells {
         Ok(())
     }
 
+    /// Succeeds if nobody has an exclusive lease of any of these `elements` now; one may be taken at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::OutOfRange`], [`Refusal::Leased`], [`Refusal::Poisoned`].
+    pub(crate) fn check_readable(&self, elements: Range<u64>) -> Outcome<()> {
+        self.check_range(&elements)?;
+        self.admit(Access::Read, elements)
+    }
+
     /// Takes a lease for a view of `elements`.
     ///
     /// # Errors
     ///
     /// [`Refusal::OutOfRange`], [`Refusal::Leased`] when another view is in its way, [`Refusal::TooManyOpen`] when
-    /// there are as many as there can be, and what entering the object can come to: [`Refusal::ReadOnly`],
+    /// there are as many as there can be, [`Refusal::Invalid`] for [`ViewMode::Watched`], which needs none, and what entering the object can come to: [`Refusal::ReadOnly`],
     /// [`Refusal::Poisoned`], [`Refusal::TimedOut`].
     pub(crate) fn lease(&self, party: Party, mode: ViewMode, elements: Range<u64>) -> Outcome<Lease> {
         self.check_range(&elements)?;

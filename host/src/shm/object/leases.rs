@@ -13,6 +13,8 @@
 //! | read-only | read-only ones | reads |
 //! | exclusive | none | none |
 //!
+//! Who only watches ([`ViewMode::Watched`]) takes none, since he keeps nobody out, and often may not write here.
+//!
 //! It does not matter whose they are: a call that has a plain slice of elements must not change them behind its own
 //! compiler's back either. A lease *bars* when host calls have to look at it, which is one load as long as there is
 //! none.
@@ -99,7 +101,7 @@ impl<'a> Leases<'a> {
         for index in 0..bar.min(LEASES_MAX) {
             let Some(held) = self.read(index)? else { continue };
             let refused = match held.mode {
-                ViewMode::Shared => false,
+                ViewMode::Shared | ViewMode::Watched => false,
                 ViewMode::ReadOnly => access == Access::Write,
                 ViewMode::Exclusive => true,
             };
@@ -114,8 +116,11 @@ impl<'a> Leases<'a> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Leased`], [`Refusal::TooManyOpen`], and what entering the object can come to.
+    /// [`Refusal::Leased`], [`Refusal::TooManyOpen`], [`Refusal::Invalid`] for a mode that has none, and what entering the object can come to.
     pub(super) fn take(self, party: Party, mode: ViewMode, elements: Range<u64>) -> Outcome<u32> {
+        if mode == ViewMode::Watched {
+            return Err(Refusal::Invalid);
+        }
         // Nothing to repair: entries of the dead are freed by who buries them.
         let _entered = self.ground.enter(party, || Ok(()))?;
         let index = self.find_room(mode, &elements)?;
@@ -214,7 +219,7 @@ impl<'a> Leases<'a> {
         }
         let code = (entry & !BEGUN) >> MODE_SHIFT;
         let mode = i32::try_from(code).ok().and_then(|code| ViewMode::from_code(code.wrapping_sub(1)));
-        let mode = mode.ok_or_else(|| self.ground.poison())?;
+        let mode = mode.filter(|mode| *mode != ViewMode::Watched).ok_or_else(|| self.ground.poison())?;
         Ok(Some(Held { mode, is_valid: entry & BEGUN == 0 }))
     }
 

@@ -16,8 +16,9 @@ use crate::shm::object::patience::Patience;
 use crate::shm::region::sealed_file;
 
 /// Tasks by their numbers: exports of numbers, and pull loops.
-const NUMERIC: [&str; 4] = ["hold", "hold_and_trap", "view", "view_and_trap"];
-const PULL: [&str; 2] = ["pull_hold", "pull_leave"];
+const NUMERIC: [&str; 7] =
+    ["hold", "hold_and_trap", "view", "view_and_trap", "leave_view", "leave_lease", "leave_nothing"];
+const PULL: [&str; 5] = ["pull_hold", "pull_leave", "pull_view", "pull_lease", "pull_nothing"];
 
 const MODULE: &str = r#"(module
     (import "wasmpool" "next" (func $next (param i32 i32) (result i64)))
@@ -46,6 +47,31 @@ const MODULE: &str = r#"(module
         (i64.store (local.get $address) (local.get 0))
         (local.get $before))
     (func (export "view") (param i64) (result i64) (call $write (local.get 0)))
+    ;; Maps a view of some mode that it does not unmap, or none for mode 9, and tells how many calls this instance has had.
+    ;; It traps if it finds anything of the view before.
+    (global $calls (mut i64) (i64.const 0))
+    (func $leave (param $mode i32) (result i64) (local $address i32)
+        (if (i32.gt_u (memory.size) (i32.const 1)) (then
+            (if (i64.ne (i64.load (i32.const 65536)) (i64.const 0)) (then unreachable))))
+        (if (i32.ne (local.get $mode) (i32.const 9)) (then
+            (local.set $address (i32.wrap_i64
+                (call $map (call $opened (i32.const 48)) (local.get $mode) (i64.const 0) (i64.const 10))))
+            (if (i32.lt_s (local.get $address) (i32.const 0)) (then unreachable))
+            (i64.store (local.get $address) (i64.const 1))))
+        (global.set $calls (i64.add (global.get $calls) (i64.const 1)))
+        (global.get $calls))
+    (func (export "leave_view") (param i64) (result i64) (call $leave (i32.const 0)))
+    (func (export "leave_lease") (param i64) (result i64) (call $leave (i32.const 2)))
+    (func (export "leave_nothing") (param i64) (result i64) (call $leave (i32.const 9)))
+    (func $leave_all (param $mode i32)
+        (loop $again
+            (if (i64.ge_s (call $next (i32.const 1024) (i32.const 64)) (i64.const 0)) (then
+                (i64.store (i32.const 1024) (call $leave (local.get $mode)))
+                (call $done (i32.const 0) (i32.const 1024) (i32.const 8))
+                (br $again)))))
+    (func (export "pull_view") (param i32) (call $leave_all (i32.const 0)))
+    (func (export "pull_lease") (param i32) (call $leave_all (i32.const 2)))
+    (func (export "pull_nothing") (param i32) (call $leave_all (i32.const 9)))
     (func (export "view_and_trap") (param i64) (result i64) (drop (call $write (local.get 0))) unreachable)
     (func $loop (param $unfinished i32)
         (loop $again
@@ -192,6 +218,22 @@ fn views_of_a_call_are_gone_for_the_next() {
             assert!(ends.iter().all(|(kind, _)| *kind == EndKind::Trapped), "{ends:?}");
             assert_eq!(run.element(), 202 + round);
         }
+    }
+}
+
+#[test]
+fn an_instance_ends_with_the_call_that_leaves_a_view_which_the_next_could_use() {
+    for (task, calls) in [
+        ("leave_nothing", [1, 2, 3]),
+        ("leave_view", [1, 1, 1]),
+        ("leave_lease", [1, 1, 1]),
+        ("pull_nothing", [1, 2, 3]),
+        // It could tell that the view is of an earlier call.
+        ("pull_view", [1, 2, 3]),
+        ("pull_lease", [1, 1, 1]),
+    ] {
+        let ends = Run::new().run(task, false, 0, 3);
+        assert_eq!(ends, calls.map(|calls| (EndKind::Returned, calls)), "{task}");
     }
 }
 

@@ -81,7 +81,7 @@ fn a_handle_means_nothing_after_the_call() {
     let handle = guest.open("counter");
     let get = [handle, CellOp::Get as i64, 0, 0, 0, OUT];
     assert_eq!(guest.call(IMPORT_CELL, &get), 0);
-    guest.store.data_mut().end_sharing(CallEnd::Normal);
+    guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
     assert_eq!(guest.call(IMPORT_CELL, &get), no(Refusal::Invalid));
     assert!(guest.text().contains("last until their call ends"));
     guest.open("counter");
@@ -390,7 +390,7 @@ fn locks_events_and_the_like_do_what_python_does() {
         assert_eq!(guest.peek_u64(OUT as u32), *answer, "{name} {op:?}");
     }
     // What the call still held is free when it ends.
-    guest.store.data_mut().end_sharing(CallEnd::Normal);
+    guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
     let Object::Lock(rlock) = guest.object(1) else { panic!("a lock") };
     assert!(!rlock.is_held());
 }

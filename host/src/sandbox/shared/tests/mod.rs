@@ -16,6 +16,7 @@ use crate::channel::desk::Desk;
 use crate::channel::layout::{down, up};
 use crate::channel::post::Post;
 use crate::sandbox::engine::{MEMORY_BYTES_MAX, WorkerLimits, compiler_engine, worker_engine};
+use crate::sandbox::guest::Calls;
 use crate::shm::object::ground::Rights;
 use crate::shm::object::spec::{Orphaned, PipeShape, QueueShape, RecordsShape, Spec};
 use crate::shm::object::{Object, Party};

@@ -4,10 +4,12 @@ use wasmpool_abi::shared::{CellOp, ViewMode};
 
 use super::*;
 use crate::shm::huge_pages::HUGE_PAGE_BYTES;
+use crate::shm::object::cells::Cells;
 
 const SHARED: i64 = ViewMode::Shared as i64;
 const READ_ONLY: i64 = ViewMode::ReadOnly as i64;
 const EXCLUSIVE: i64 = ViewMode::Exclusive as i64;
+const WATCHED: i64 = ViewMode::Watched as i64;
 
 /// A page of memory, and functions that touch it, by plain and by atomic instructions.
 const TOUCHING: &str = "
@@ -59,9 +61,17 @@ impl World<'_> {
     }
 }
 
+fn cells(worker: &Worker, object: usize) -> &Cells {
+    let Object::Cells(cells) = &worker.objects[object] else { panic!("cells") };
+    cells
+}
+
 fn set(worker: &Worker, index: u64, number: i64) {
-    let Object::Cells(cells) = &worker.objects[0] else { panic!("cells") };
-    cells.operate(CellOp::Set, index, number as u64, 0).unwrap().unwrap();
+    set_in(worker, 0, index, number);
+}
+
+fn set_in(worker: &Worker, object: usize, index: u64, number: i64) {
+    cells(worker, object).operate(CellOp::Set, index, number as u64, 0).unwrap().unwrap();
 }
 
 #[test]
@@ -133,6 +143,90 @@ fn a_store_to_a_view_for_reading_traps_and_host_functions_refuse_it() {
 }
 
 #[test]
+fn who_may_only_read_watches_and_changes_nothing() {
+    let worker = worker();
+    let mut guest = worker.guest();
+    let numbers: Vec<i64> = (0..LENGTH as i64).map(|index| index * index).collect();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    cells(&worker, 1).write(0, &bytes).unwrap();
+    let address = guest.map("r", WATCHED, 700, LENGTH as i64);
+    assert!(address > 0, "{}", guest.text());
+    assert_eq!((guest.load(address), guest.load(address + 8 * 99_299)), (700 * 700, 99_999 * 99_999));
+    set_in(&worker, 1, 701, -5);
+    assert_eq!(guest.load(address + 8), -5);
+    set_in(&worker, 1, 701, 701 * 701);
+    // Also the elements before, and the room behind, which the guest sees because views are of whole pages.
+    for (name, at) in
+        [("store", address), ("add", address), ("store", address - 8), ("store", address + 8 * 99_300)]
+    {
+        let error = guest.try_call(name, &[at, 1]).unwrap_err();
+        assert_eq!(*error.downcast_ref::<wasmtime::Trap>().unwrap(), wasmtime::Trap::MemoryOutOfBounds);
+    }
+    let counter = guest.open("a");
+    assert!(guest.try_call(IMPORT_CELL, &[counter, CellOp::Get as i64, 0, 0, 0, address]).is_err());
+    let mut after = vec![0; bytes.len()];
+    cells(&worker, 1).read(0, &mut after).unwrap();
+    assert!(after == bytes, "the array changed");
+}
+
+#[test]
+fn who_watches_keeps_nobody_out() {
+    let worker = worker();
+    let mut guest = worker.guest();
+    // Whether he might write or not.
+    for (object, name) in [(0, "a"), (1, "r")] {
+        assert!(guest.map(name, WATCHED, 0, 10) > 0);
+        let lease = cells(&worker, object).lease(other(), ViewMode::Exclusive, 0..10).unwrap();
+        assert_eq!(guest.map(name, WATCHED, 9, 20), no(Refusal::Leased));
+        assert!(guest.map(name, WATCHED, 10, 20) > 0);
+        cells(&worker, object).unlease(other(), lease);
+        assert!(guest.map(name, WATCHED, 9, 20) > 0);
+    }
+    guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
+    assert!(guest.map("a", EXCLUSIVE, 0, 10) > 0);
+}
+
+#[test]
+fn what_is_watched_is_gone_with_its_call() {
+    let worker = worker();
+    let mut guest = worker.guest();
+    set_in(&worker, 1, 0, CANARY);
+    let address = guest.map("r", WATCHED, 0, LENGTH as i64);
+    assert_eq!(guest.load(address), CANARY);
+    guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
+    assert_eq!(guest.load(address), 0);
+    assert_eq!(guest.map("a", EXCLUSIVE, 0, 10), address, "the room is used again, for writing");
+    guest.call("store", &[address, 1]);
+    guest.call(IMPORT_UNMAP, &[address]);
+    assert_eq!((guest.cell(0, 0), guest.cell(1, 0)), (1, CANARY));
+}
+
+#[test]
+fn an_instance_is_spent_by_views_that_its_calls_cannot_keep_from_using() {
+    for (mode, calls, is_spent) in [
+        (SHARED, Calls::Pulled, false),
+        (WATCHED, Calls::Pulled, false),
+        (READ_ONLY, Calls::Pulled, true),
+        (EXCLUSIVE, Calls::Pulled, true),
+        (SHARED, Calls::Entered, true),
+        (WATCHED, Calls::Entered, true),
+        (READ_ONLY, Calls::Entered, true),
+        (EXCLUSIVE, Calls::Entered, true),
+    ] {
+        let worker = worker();
+        let mut guest = worker.guest();
+        let address = guest.map("a", mode, 0, 10);
+        guest.call(IMPORT_UNMAP, &[address]);
+        guest.store.data_mut().end_sharing(CallEnd::Normal, calls);
+        assert!(!guest.store.data().is_spent(), "{mode} {calls:?}, unmapped");
+        guest.map("a", mode, 0, 10);
+        guest.map("a", SHARED, 20, 30);
+        guest.store.data_mut().end_sharing(CallEnd::Normal, calls);
+        assert_eq!(guest.store.data().is_spent(), is_spent, "{mode} {calls:?}, left behind");
+    }
+}
+
+#[test]
 fn a_window_without_a_view_is_zeros_that_cannot_be_written_to() {
     let worker = worker();
     let mut guest = worker.guest();
@@ -160,7 +254,7 @@ fn views_keep_others_out_as_their_modes_say() {
     guest.call(IMPORT_UNMAP, &[read]);
     assert!(guest.map("a", SHARED, 0, 5) > 0);
     // The end of the call gives everything back.
-    guest.store.data_mut().end_sharing(CallEnd::Normal);
+    guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
     assert!(guest.map("a", EXCLUSIVE, 0, LENGTH as i64) > 0);
 }
 
@@ -169,7 +263,7 @@ fn what_cannot_be_mapped_is_refused_with_a_reason() {
     let worker = worker();
     let mut guest = worker.guest();
     assert_eq!(guest.map("l", SHARED, 0, 1), no(Refusal::WrongKind));
-    assert_eq!(guest.map("a", 3, 0, 1), no(Refusal::Invalid));
+    assert_eq!(guest.map("a", 4, 0, 1), no(Refusal::Invalid));
     assert_eq!(guest.map("a", SHARED, 1, 1), no(Refusal::Invalid));
     assert_eq!(guest.map("a", SHARED, 2, 1), no(Refusal::Invalid));
     for (start, end) in [(-1, 1), (0, LENGTH as i64 + 1), (i64::MIN, i64::MAX)] {
@@ -178,6 +272,8 @@ fn what_cannot_be_mapped_is_refused_with_a_reason() {
     assert_eq!(guest.map("r", SHARED, 0, 1), no(Refusal::ReadOnly));
     assert_eq!(guest.map("r", EXCLUSIVE, 0, 1), no(Refusal::ReadOnly));
     assert_eq!(guest.map("r", READ_ONLY, 0, 1), no(Refusal::NoView));
+    assert!(guest.text().contains("map it for atomic loads"), "{}", guest.text());
+    assert_eq!(guest.map("r", WATCHED, 0, LENGTH as i64 + 1), no(Refusal::OutOfRange));
     assert_eq!(guest.call(IMPORT_MAP, &[12345, SHARED, 0, 1]), no(Refusal::Invalid));
     assert_eq!(guest.call("size", &[]), 1);
 }
@@ -191,7 +287,7 @@ fn a_memory_with_a_maximum_or_none_at_all_has_no_views() {
     assert_eq!(guest.map("a", SHARED, 0, 10), no(Refusal::NoView));
     assert!(guest.text().contains("no more than 2 pages"), "{}", guest.text());
     // The elements are not leased to a view that there is not.
-    guest.store.data_mut().end_sharing(CallEnd::Normal);
+    guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
     assert!(guest.map("a", EXCLUSIVE, 0, 10) > 0);
 }
 
@@ -202,7 +298,7 @@ fn room_is_used_again_and_does_not_count_as_the_guests_memory() {
     // 800,000 bytes and what rounding adds: 13 pages.
     for _ in 0..200 {
         assert!(guest.map("a", SHARED, 0, LENGTH as i64) > 0);
-        guest.store.data_mut().end_sharing(CallEnd::Normal);
+        guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
     }
     assert_eq!(guest.call("size", &[]), 1 + 13);
     // It may have 64 pages for itself, whatever is mapped.
@@ -275,7 +371,7 @@ fn nothing_of_a_view_is_left_when_its_instance_goes() {
         }),
         ("dropped", |guest| drop(guest)),
         ("dropped after its call", |mut guest| {
-            guest.store.data_mut().end_sharing(CallEnd::Normal);
+            guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
             drop(guest);
         }),
         ("dropped after a trap", |mut guest| {
@@ -283,7 +379,7 @@ fn nothing_of_a_view_is_left_when_its_instance_goes() {
             drop(guest);
         }),
         ("left after a fault in a view", |mut guest| {
-            guest.store.data_mut().end_sharing(CallEnd::Normal);
+            guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
             let address = guest.map("a", READ_ONLY, 0, 10);
             guest.try_call("store", &[address, 1]).unwrap_err();
             guest.store.data_mut().leave();
@@ -310,7 +406,7 @@ fn nothing_of_a_view_is_left_for_the_next_call_of_the_same_instance() {
     let worker = worker();
     let mut guest = worker.guest();
     let addresses = leave_canaries(&mut guest);
-    guest.store.data_mut().end_sharing(CallEnd::Normal);
+    guest.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
     for (view, address) in addresses.iter().enumerate() {
         assert_eq!((guest.load(*address), guest.load(address + 8 * 19_999)), (0, 0));
         assert_eq!(guest.cell(0, view as u64 * 20_000), CANARY + view as i64);

@@ -224,6 +224,9 @@ fn who_may_only_read_reads() {
     assert_eq!(opened.reader.write(0, &[0; 4]), Err(Refusal::ReadOnly));
     assert_eq!(opened.reader.fill(0..1, 1), Err(Refusal::ReadOnly));
     assert_eq!(opened.reader.lease(party(1), ViewMode::ReadOnly, 0..1), Err(Refusal::ReadOnly));
+    for cells in [&opened.ours, &opened.reader] {
+        assert_eq!(cells.lease(party(1), ViewMode::Watched, 0..1), Err(Refusal::Invalid));
+    }
     opened.reader.end_call(party(1));
 }
 
@@ -390,7 +393,7 @@ fn leases_end_with_their_number_with_the_call_and_with_the_party() {
 
 #[test]
 fn a_lease_is_taken_or_not_whenever_its_taker_dies() {
-    for mode in ViewMode::ALL.iter().copied() {
+    for mode in [ViewMode::Shared, ViewMode::ReadOnly, ViewMode::Exclusive] {
         let points = crash::at_every_point(|death| {
             let opened = open(Element::U8, 10);
             death.strike(|| opened.ours.lease(party(1), mode, 2..5));
