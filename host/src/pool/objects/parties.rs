@@ -52,6 +52,16 @@ pub(crate) fn give_back(party: Party) {
     parties().taken[number / 64] &= !(1 << (number % 64));
 }
 
+/// Leaves this process these numbers alone, which its supervisor gave it.
+#[cfg(test)]
+pub(super) fn confine_to(numbers: &[Party]) {
+    let mut parties = parties();
+    parties.taken = [u64::MAX; PARTIES_MAX / 64];
+    for number in numbers.iter().map(|party| party.number()) {
+        parties.taken[number / 64] &= !(1 << (number % 64));
+    }
+}
+
 /// Makes a pool's objects known to threads that end.
 pub(crate) fn watch(registry: &Arc<Registry>) {
     let mut parties = parties();
