@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::super::codec::decode;
-use super::super::handle::{Handle, for_ever};
+use super::super::handle::{Handle, for_ever, within};
 use super::super::*;
 
 /// Any handle, of the types that the stories use.
@@ -127,7 +127,7 @@ fn value(value: &Value<i64>, operation: &str, given: &mut Given<'_>) -> Answer {
         "fetch_or" => answer(value.fetch_or(given.integer())),
         "fetch_xor" => answer(value.fetch_xor(given.integer())),
         "compare_exchange" => answer(value.compare_exchange(given.integer(), given.integer())),
-        "update_double" => answer(value.update(|number| number * 2)),
+        "update_double" => answer(value.update(|number| number.wrapping_mul(2))),
         other => lock_operation!(value, other, given, panic!("a value has no operation {other}")),
     }
 }
@@ -192,17 +192,20 @@ fn queue(queue: &Queue<Json>, operation: &str, given: &mut Given<'_>) -> Answer 
         "is_full" => answer(queue.is_full()),
         "capacity" => answer(Ok(queue.capacity())),
         "close" => answer(queue.close()),
-        "take_in_hand" => take_in_hand(queue),
+        "take_in_hand" => take_in_hand(queue, given),
+        "take_reported" => answer(queue.take_reported().map(|items| items.len())),
         other => panic!("a queue has no operation {other}"),
     }
 }
 
 /// Takes an item as a task does: it is in hand until it is dealt with.
-fn take_in_hand(queue: &Queue<Json>) -> Answer {
+fn take_in_hand(queue: &Queue<Json>, given: &mut Given<'_>) -> Answer {
+    let limit = given.next().and_then(Json::as_u64).map(Duration::from_millis);
+    let patience = limit.map_or_else(for_ever, within);
     let handle = Handle::new(Arc::clone(sealed::HasEntry::entry(queue)));
     let Object::Queue(inner) = handle.object() else { panic!("a queue is a queue") };
     let (party, mut item) = (handle.party().expect("a number"), Vec::new());
-    let taken = handle.said(inner.get(party, &for_ever(), &mut item));
+    let taken = handle.said(inner.get(party, &patience, &mut item));
     answer(taken.and_then(|()| decode::<Json>(&handle, &item)))
 }
 
@@ -246,6 +249,7 @@ fn list(list: &List<Json>, operation: &str, given: &mut Given<'_>) -> Answer {
         "update_double" => {
             answer(list.update(given.integer(), |value| json!(value.as_i64().expect("an integer") * 2)))
         }
+        "touch" => answer(list.update(given.integer(), |value| value)),
         other => panic!("a list has no operation {other}"),
     }
 }
@@ -261,7 +265,7 @@ fn dict(dict: &Dict<Json, Json>, operation: &str, given: &mut Given<'_>) -> Answ
         "contains_key" => answer(dict.contains_key(given.json())),
         "set_default" => answer(dict.set_default(&given.json().clone(), given.json())),
         "update_count" => {
-            let count = |old: Option<Json>| json!(old.and_then(|old| old.as_i64()).unwrap_or(0) + 1);
+            let count = |old: Option<Json>| json!(old.and_then(|old| old.as_i64()).unwrap_or(0).wrapping_add(1));
             answer(dict.update_entry(given.json(), count))
         }
         "extend" => {
@@ -272,6 +276,7 @@ fn dict(dict: &Dict<Json, Json>, operation: &str, given: &mut Given<'_>) -> Answ
         "values" => answer(dict.values()),
         "items" => answer(dict.items()),
         "clear" => answer(dict.clear()),
+        "touch" => answer(dict.update_entry(given.json(), |value| value.unwrap_or_default())),
         other => panic!("a dictionary has no operation {other}"),
     }
 }

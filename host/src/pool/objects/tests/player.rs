@@ -12,7 +12,6 @@ use serde_json::Value as Json;
 use super::any::{Answer, Given};
 use super::process::Process;
 use super::races;
-use super::scribbler;
 use super::stage::Stage;
 
 /// Nothing that a test waits for takes this long, however busy the machine is.
@@ -25,8 +24,6 @@ pub(super) enum Task {
     Step { object: String, operation: String, given: Vec<Json> },
     /// A function of [`races::PARTS`]: many operations, without a word to anyone in between.
     Part { name: String, given: Vec<Json> },
-    /// Writes garbage all over an object, until the player is killed.
-    Scribble { object: String, seed: u64 },
 }
 
 impl Task {
@@ -43,7 +40,6 @@ impl Task {
         let performed = catch_unwind(AssertUnwindSafe(|| match self {
             Self::Step { object, operation, given } => stage.perform(object, operation, given),
             Self::Part { name, given } => Ok(races::part(name)(stage, &mut Given::new(given))),
-            Self::Scribble { object, seed } => scribbler::scribble(stage.any(object).entry(), *seed),
         }));
         performed.unwrap_or_else(|_| Err(format!("a panic in {self:?}")))
     }

@@ -83,14 +83,9 @@ impl Process {
         Self { control, child, parties, objects, is_buried: false }
     }
 
-    /// Its process id.
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Its number as the holder of locks.
-    pub(super) fn party(&self) -> Party {
-        self.parties[0]
+    /// Whether it has not ended.
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_none()
     }
 
     /// Kills it and waits for the kernel's proof, without taking from it what it holds.

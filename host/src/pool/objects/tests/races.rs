@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::super::*;
 use super::any::{Any, Given};
 use super::player::{Company, Player, Task};
+use super::scribbler;
 use super::stage::Stage;
 
 /// A time in which everything here is long over.
@@ -22,7 +23,7 @@ const PLAYERS: usize = 4;
 type Part = fn(&Stage, &mut Given<'_>) -> Json;
 
 /// All parts.
-const PARTS: [(&str, Part); 16] = [
+const PARTS: [(&str, Part); 20] = [
     ("count", count),
     ("add to elements", add_to_elements),
     ("change under a lock", change_under_a_lock),
@@ -39,6 +40,10 @@ const PARTS: [(&str, Part); 16] = [
     ("append", append),
     ("update records", update_records),
     ("set attributes", set_attributes),
+    ("work", scribbler::work),
+    ("count in time", scribbler::count_in_time),
+    ("try to write", scribbler::try_to_write),
+    ("scribble", scribbler::scribble),
 ];
 
 /// The part of this name.

@@ -46,14 +46,25 @@ impl Stage {
         self.objects().get(name).unwrap_or_else(|| panic!("there is no {name}")).clone()
     }
 
-    /// Does an operation on an object; `drop` lets go of its handle.
+    /// Does an operation on an object; some are not its handle's but its keeper's.
     pub(super) fn perform(&self, object: &str, operation: &str, given: &[Json]) -> Answer {
         let any = self.any(object);
-        if operation == "drop" {
-            self.objects().remove(object);
-            return Ok(Json::Null);
+        match operation {
+            "drop" => _ = self.objects().remove(object),
+            // A call of this thread fails.
+            "end_call" => {
+                let party = parties::of_this_thread().expect("a number");
+                any.entry().object.end_call(party, CallEnd::Abnormal);
+            }
+            // Somebody dies who may have been inside.
+            "bury" => {
+                let party = parties::take().expect("a number");
+                any.entry().object.bury(party);
+                parties::give_back(party);
+            }
+            _ => return any.perform(operation, &mut Given::new(given)),
         }
-        any.perform(operation, &mut Given::new(given))
+        Ok(Json::Null)
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Any>> {
