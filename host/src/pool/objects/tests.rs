@@ -4,6 +4,7 @@
 //! process or a process of its own, [`process`]. [`stage`] makes the objects, [`any`] turns JSON into operations.
 
 mod any;
+mod forgery;
 mod player;
 mod process;
 mod races;

@@ -8,7 +8,7 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 use wasmpool_abi::shared::Refusal;
 
-use super::{CallEnd, Outcome, Party};
+use super::{CallEnd, Outcome, Party, census};
 use crate::shm::model::{atomic, futex};
 
 /// Few, so that the tables are short.

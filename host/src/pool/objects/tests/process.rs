@@ -10,7 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::super::{Entry, parties};
 use super::any::Answer;
@@ -67,6 +69,9 @@ impl Process {
             .spawn()
             .expect("a process");
         let parties: Vec<Party> = (0..PARTIES).map(|_| parties::take().expect("a number")).collect();
+        for (entry, _) in objects.iter().filter(|(_, rights)| *rights == Rights::ReadWrite) {
+            parties.iter().for_each(|party| entry.holders.admit(*party));
+        }
         let grant = |(entry, rights): &(Arc<Entry>, Rights)| Grant {
             name: entry.name.clone(),
             spec: entry.spec.clone(),
@@ -80,12 +85,36 @@ impl Process {
         let descriptors = objects.iter().map(|(entry, rights)| entry.descriptor(*rights));
         let descriptors: Vec<_> = descriptors.collect::<io::Result<_>>().expect("descriptors");
         control.send(&cast, &descriptors).expect("it can be sent");
-        Self { control, child, parties, objects, is_buried: false }
+        let mut process = Self { control, child, parties, objects, is_buried: false };
+        process.end().expect("it has all objects");
+        process
+    }
+
+    /// Its number as the holder of locks.
+    pub(super) fn party(&self) -> Party {
+        self.parties[0]
     }
 
     /// Whether it has not ended.
     pub(super) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("its status").is_none()
+    }
+
+    /// Stops it, and waits until it stands still.
+    pub(super) fn stop(&self) {
+        let id = self.pid();
+        rustix::process::kill_process(id, Signal::STOP).expect("it can be stopped");
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        rustix::process::waitid(WaitId::Pid(id), options).expect("it stops");
+    }
+
+    /// Lets it go on.
+    pub(super) fn go_on(&self) {
+        rustix::process::kill_process(self.pid(), Signal::CONT).expect("it can go on");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Kills it and waits for the kernel's proof, without taking from it what it holds.
@@ -96,10 +125,11 @@ impl Process {
 
     /// Takes everything from it that it held, as the supervisor does when a worker is proved dead.
     pub(super) fn bury(&mut self) {
-        for (entry, rights) in self.objects.drain(..) {
-            if rights == Rights::ReadWrite {
-                self.parties.iter().for_each(|party| entry.object.bury(*party));
-            }
+        let objects = self.objects.drain(..).filter(|(_, rights)| *rights == Rights::ReadWrite);
+        let objects: Vec<Arc<Entry>> = objects.map(|(entry, _)| entry).collect();
+        for party in &self.parties {
+            objects.iter().for_each(|entry| entry.object.bury(*party));
+            objects.iter().for_each(|entry| entry.holders.strike_off(*party));
         }
         self.parties.drain(..).for_each(parties::give_back);
         self.is_buried = true;
@@ -137,12 +167,13 @@ fn the_second_process() {
     }
     let socket = io::stdin().as_fd().try_clone_to_owned().expect("the control socket");
     let control = Control::from_descriptor(socket);
-    let signal = Some(rustix::process::Signal::KILL);
+    let signal = Some(Signal::KILL);
     rustix::process::set_parent_process_death_signal(signal).expect("a signal at the parent's death");
     let (cast, descriptors) = control.receive_with_descriptors::<Cast>(Some(WATCHDOG)).expect("the cast");
     crate::process::reentry::check_parent(cast.supervisor);
     parties::confine_to(&cast.parties);
     let stage = Stage::from_grants(cast.grants, descriptors);
+    control.send(&Answer::Ok(Json::Null), &[]).expect("somebody listens");
     loop {
         let task: Task = match control.receive_with_descriptors(None) {
             Ok((task, _)) => task,

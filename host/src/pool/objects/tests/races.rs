@@ -23,7 +23,7 @@ const PLAYERS: usize = 4;
 type Part = fn(&Stage, &mut Given<'_>) -> Json;
 
 /// All parts.
-const PARTS: [(&str, Part); 20] = [
+const PARTS: [(&str, Part); 21] = [
     ("count", count),
     ("add to elements", add_to_elements),
     ("change under a lock", change_under_a_lock),
@@ -40,6 +40,7 @@ const PARTS: [(&str, Part); 20] = [
     ("append", append),
     ("update records", update_records),
     ("set attributes", set_attributes),
+    ("insert in front", insert_in_front),
     ("work", scribbler::work),
     ("count in time", scribbler::count_in_time),
     ("try to write", scribbler::try_to_write),
@@ -401,5 +402,11 @@ fn set_attributes(stage: &Stage, given: &mut Given<'_>) -> Json {
             Err(error) => assert_eq!(error.kind(), SharedErrorKind::Missing),
         }
     }
+    Json::Null
+}
+
+fn insert_in_front(stage: &Stage, given: &mut Given<'_>) -> Json {
+    let (records, log) = (given.size(), list(stage, "l"));
+    (0..records).for_each(|record| log.insert(0, &json!(record)).unwrap());
     Json::Null
 }

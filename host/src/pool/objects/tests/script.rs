@@ -140,8 +140,11 @@ fn tell_between(story: &Story, company: Company) {
         if done == "dies" {
             player.die();
         } else if let Some(step) = done.strip_suffix(" ...") {
+            let object = step.split(' ').next().expect("a name");
+            // Who has slept before leaves a flag behind; who still sleeps puts it up again.
+            stage.any(object).entry().object.ground().ring_all();
             player.begin(task(step));
-            await_sleeper(&stage, step.split(' ').next().expect("a name"));
+            await_sleeper(&stage, object);
         } else {
             let (step, expected) = split_expected(done);
             let answer = if step.is_empty() { player.end() } else { player.perform(task(step)) };
