@@ -24,7 +24,8 @@ struct Parties {
 }
 
 // Number 0 means nobody.
-static PARTIES: Mutex<Parties> = Mutex::new(Parties { taken: first_taken(), ours: [0; PARTIES_MAX / 64], registries: Vec::new() });
+static PARTIES: Mutex<Parties> =
+    Mutex::new(Parties { taken: first_taken(), ours: [0; PARTIES_MAX / 64], registries: Vec::new() });
 
 const fn first_taken() -> [u64; PARTIES_MAX / 64] {
     let mut taken = [0; PARTIES_MAX / 64];

@@ -4,11 +4,14 @@
 //! process or a process of its own, [`process`]. [`stage`] makes the objects, [`any`] turns JSON into operations.
 
 mod any;
+mod deaths;
 mod forgery;
+mod kinds;
 mod player;
 mod process;
 mod races;
-mod script;
+mod random;
 mod scribbler;
+mod script;
 mod sharing;
 mod stage;

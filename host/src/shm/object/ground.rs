@@ -86,7 +86,6 @@ impl Ground {
         self.census.as_deref()
     }
 
-
     /// The same pages with a bell of the object's own at `offset`, which rings whenever all bells do.
     pub(crate) fn with_third_bell(self, offset: usize) -> Self {
         Self { third_bell: Some(offset), ..self }

@@ -265,7 +265,8 @@ fn dict(dict: &Dict<Json, Json>, operation: &str, given: &mut Given<'_>) -> Answ
         "contains_key" => answer(dict.contains_key(given.json())),
         "set_default" => answer(dict.set_default(&given.json().clone(), given.json())),
         "update_count" => {
-            let count = |old: Option<Json>| json!(old.and_then(|old| old.as_i64()).unwrap_or(0).wrapping_add(1));
+            let count =
+                |old: Option<Json>| json!(old.and_then(|old| old.as_i64()).unwrap_or(0).wrapping_add(1));
             answer(dict.update_entry(given.json(), count))
         }
         "extend" => {

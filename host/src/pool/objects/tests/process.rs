@@ -28,8 +28,8 @@ const MARK: &str = "WASMPOOL_TEST_PROCESS";
 /// The test that it runs as such, and nothing but that.
 const TEST: &str = "pool::objects::tests::process::the_second_process";
 
-/// Numbers for a process: one for its thread, one for itself as the user of pipes.
-const PARTIES: usize = 2;
+/// Numbers for a process: one for its thread, one for itself as the user of pipes, one for somebody whom it buries.
+const PARTIES: usize = 3;
 
 /// First frame; with a descriptor for each grant.
 #[derive(Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use serde_json::{Value as Json, json};
 use super::super::*;
 use super::any::{Any, Given};
 use super::player::{Company, Player, Task};
-use super::scribbler;
 use super::stage::Stage;
+use super::{deaths, scribbler};
 
 /// A time in which everything here is long over.
 const LONG: Duration = Duration::from_secs(100);
@@ -23,7 +23,7 @@ const PLAYERS: usize = 4;
 type Part = fn(&Stage, &mut Given<'_>) -> Json;
 
 /// All parts.
-const PARTS: [(&str, Part); 21] = [
+const PARTS: [(&str, Part); 22] = [
     ("count", count),
     ("add to elements", add_to_elements),
     ("change under a lock", change_under_a_lock),
@@ -41,6 +41,7 @@ const PARTS: [(&str, Part); 21] = [
     ("update records", update_records),
     ("set attributes", set_attributes),
     ("insert in front", insert_in_front),
+    ("work to death", deaths::work_to_death),
     ("work", scribbler::work),
     ("count in time", scribbler::count_in_time),
     ("try to write", scribbler::try_to_write),
@@ -57,7 +58,8 @@ fn play(players: &mut [Box<dyn Player>], parts: &[Task]) -> Vec<Json> {
     assert_eq!(players.len(), parts.len());
     players.iter_mut().zip(parts).for_each(|(player, part)| player.begin(part.clone()));
     let ends = players.iter_mut().zip(parts);
-    ends.map(|(player, part)| player.end().unwrap_or_else(|failure| panic!("{failure} in {part:?}"))).collect()
+    ends.map(|(player, part)| player.end().unwrap_or_else(|failure| panic!("{failure} in {part:?}")))
+        .collect()
 }
 
 /// The same part for all, which is also told its number among them.
@@ -281,11 +283,8 @@ fn take_all(stage: &Stage, _: &mut Given<'_>) -> Json {
 fn joining_waits_for_the_last_item_to_be_done(company: Company) {
     let stage = Stage::with(["q = joinable_queue 4"]);
     let mut players = company.players(&stage, 3);
-    let parts = [
-        Task::part("put and join", &[json!(100)]),
-        Task::part("work off", &[]),
-        Task::part("work off", &[]),
-    ];
+    let parts =
+        [Task::part("put and join", &[json!(100)]), Task::part("work off", &[]), Task::part("work off", &[])];
     let [_, first, second] = &play(&mut players, &parts)[..] else { panic!("three came to something") };
     assert_eq!(first.as_u64().unwrap() + second.as_u64().unwrap(), (0..100).sum::<u64>());
     assert_eq!(joinable(&stage, "q").unfinished(), Ok(0));

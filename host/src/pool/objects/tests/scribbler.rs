@@ -3,25 +3,28 @@
 //! Whatever it writes, each operation here comes to a value or an error, in time; and what the other process was not
 //! granted, or may only read, stays as it is.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
 use super::super::Entry;
 use super::any::{Answer, Given};
+use super::kinds::{Kind, of_each_kind};
 use super::player::{Player, Task, Thread};
 use super::process::Process;
+use super::random::{Random, SEED_VARIABLE, seed};
 use super::stage::{Stage, arguments};
 use crate::shm::object::PARTIES_MAX;
 use crate::shm::object::ground::Rights;
 use crate::shm::region::{Region, Writer};
 
 /// How long each kind of object is scribbled on.
-const TIME: Duration = Duration::from_millis(1500);
+const TIME_MS: u64 = 1500;
 
 /// Longest wait that an operation below is given.
 const DEADLINE: Duration = Duration::from_millis(5);
@@ -36,62 +39,17 @@ const LEFT_MAX: Duration = Duration::from_secs(5);
 /// Threads that work on the object.
 const THREADS: usize = 3;
 
-/// What every object has to bear: the end of a call, and the burying of somebody who died.
-const OF_ALL: &str = "end_call; bury";
-
-/// What is done with an object's lock.
-const OF_LOCKS: &str = "acquire_for 5; try_acquire; release; release";
-
-/// Makes a test for each kind of object, with what is done to it.
-macro_rules! scribbled {
-    ($($name:ident: $made:literal, $($steps:expr),+;)+) => {$(
-        #[test]
-        fn $name() {
-            survives($made, &[OF_ALL, $($steps),+]);
-        }
-    )+};
-}
-scribbled! {
-    a_scribbled_value: "it = value 5", OF_LOCKS,
-        "get; set 3; swap 4; fetch_add 1; fetch_sub 2; fetch_min 3; fetch_max 9; fetch_and 7; fetch_or 8",
-        "fetch_xor 1; compare_exchange 1 2; update_double";
-    a_scribbled_array: "it = array [1, 2, 3, 4]",
-        "len; get 3; get 4; set 0 1; fetch_add 2 0.5; read 0 4; write 1 [2, 3]; fill 0 4 9; to_vec";
-    a_scribbled_lock: "it = lock", OF_LOCKS, "is_locked";
-    a_scribbled_rlock: "it = rlock", OF_LOCKS, "is_locked";
-    a_scribbled_semaphore: "it = semaphore 3",
-        "available; try_acquire_kept; acquire_for_kept 5; release 1; release 3";
-    a_scribbled_bounded_semaphore: "it = bounded_semaphore 3",
-        "available; try_acquire_kept; acquire_for_kept 5; release 1; release 3";
-    a_scribbled_condition: "it = condition", OF_LOCKS, "wait_for 5; notify 1; notify_all";
-    a_scribbled_event: "it = event", "set; clear; is_set; wait_for 5";
-    a_scribbled_barrier: "it = barrier 2",
-        "wait_for 5; wait_for 5; abort; reset; reset; n_waiting; is_broken";
-    a_scribbled_queue: "it = queue 4",
-        "try_put 1; put_for \"text\" 5; try_get; get_for 5; take_in_hand 5; len; is_empty; is_full; close";
-    a_scribbled_joinable_queue: "it = joinable_queue 4",
-        "put_for [1, 2] 5; get_for 5; take_in_hand 5; task_done; join_for 5; len";
-    a_scribbled_reporting_queue: "it = reporting_queue 4",
-        "put_for 7 5; get_for 5; take_in_hand 5; take_reported; len";
-    a_scribbled_pipe: "it = pipe", "send_for {\"a\": 1} 5; send_for 2 5; recv_for 5; poll 5";
-    a_scribbled_list: "it = list",
-        "len; get 0; get -1; set 0 [1]; push \"more\"; insert 1 2; extend [1, 2, 3]; pop; pop_at 0",
-        "remove_at -1; clear; to_vec; slice 1 3; touch 0";
-    a_scribbled_dict: "it = dict",
-        "len; get 1; insert 1 2; insert \"b\" [3]; remove 1; pop \"b\"; contains_key 1; set_default 3 4; touch 1",
-        "extend [[1, 2], [3, 4]]; keys; values; items; clear";
-    a_scribbled_namespace: "it = namespace",
-        "len; get \"x\"; set \"x\" 1; set \"y\" [2]; delete \"x\"; contains \"y\"; clear";
-}
+of_each_kind!(survives_scribbling);
 
 /// Lets a process scribble on an object while threads work on it, and on objects that it must not write to.
-fn survives(made: &str, steps: &[&str]) {
+fn survives_scribbling(kind: &Kind) {
     let seed = seed();
-    let stage = Stage::with([made, "apart = value 0", "shown = value 0"]);
+    let stage = Stage::with([kind.made, "apart = value 0", "shown = value 0"]);
     let is_granted = |entry: &Arc<Entry>| entry.name != "apart";
     let rights = |entry: &Entry| if entry.name == "shown" { Rights::Read } else { Rights::ReadWrite };
     let granted = stage.entries().into_iter().filter(is_granted);
-    let mut scribbler = Process::start_with(granted.map(|entry| (Arc::clone(&entry), rights(&entry))).collect());
+    let mut scribbler =
+        Process::start_with(granted.map(|entry| (Arc::clone(&entry), rights(&entry))).collect());
     let refused = scribbler.perform(Task::part("try to write", &[json!("shown")]));
     assert_eq!(refused, Ok(Json::Null));
     let name = objects_of(&stage).swap_remove(0);
@@ -104,7 +62,7 @@ fn survives(made: &str, steps: &[&str]) {
     let mut workers: Vec<Thread> = (0..THREADS).map(|_| Thread::start(&stage)).collect();
     for (worker, thread) in workers.iter_mut().zip(1..) {
         let own_seed = seed.wrapping_add(thread);
-        worker.begin(Task::part("work", &[json!(steps.join("; ")), json!(own_seed)]));
+        worker.begin(Task::part("work", &[json!(kind.steps()), json!(own_seed), json!(TIME_MS)]));
     }
     let seen: Vec<Json> = workers
         .iter_mut()
@@ -117,58 +75,62 @@ fn survives(made: &str, steps: &[&str]) {
     drop((workers, counters));
     assert!(scribbler.is_alive(), "it scribbles until it is killed");
     scribbler.die();
-    work_on_what_is_left(&stage, &steps.join("; "));
+    // An error is as good as a value.
+    let _ = work_on_what_is_left(&stage, &kind.steps());
     for object in stage.entries() {
         stage.perform(&object.name, "drop", &[]).expect("it can be dropped");
     }
-    assert!(seen.iter().all(|seen| seen["done"].as_u64() > Some(0)), "{seen:?}");
+    // Both sorts, or one of the two sides did nothing.
+    assert!(seen.iter().any(|seen| seen["a value"].as_u64() > Some(0)), "{seen:?}");
 }
 
-/// Does each step once: whatever the last words of the scribbler were, nobody waits for it any more.
-fn work_on_what_is_left(stage: &Stage, steps: &str) {
-    for (name, step) in objects_of(stage).iter().flat_map(|name| steps.split("; ").map(move |step| (name, step))) {
+/// Does each step once, with nobody else there any more: whatever the last words of the dead were, none is waited for.
+pub(super) fn work_on_what_is_left(stage: &Stage, steps: &str) -> Vec<Answer> {
+    let names = objects_of(stage);
+    let all = names.iter().flat_map(|name| steps.split("; ").map(move |step| (name, step)));
+    let timed = |(name, step): (&String, &str)| {
         let began = Instant::now();
-        // An error is as good as a value.
-        let _ = perform(stage, name, step);
+        let answer = perform(stage, name, step);
         assert!(began.elapsed() < LEFT_MAX, "{name} {step} took {:?}", began.elapsed());
-    }
+        answer
+    };
+    all.map(timed).collect()
 }
 
 /// Names of the objects that are scribbled on: both ends of a pipe are.
-fn objects_of(stage: &Stage) -> Vec<String> {
+pub(super) fn objects_of(stage: &Stage) -> Vec<String> {
     let names = stage.entries().into_iter().map(|entry| entry.name.clone());
     names.filter(|name| name.starts_with("it")).collect()
 }
 
-fn perform(stage: &Stage, object: &str, step: &str) -> Answer {
+pub(super) fn perform(stage: &Stage, object: &str, step: &str) -> Answer {
     let (operation, given) = step.split_once(' ').unwrap_or((step, ""));
     stage.perform(object, operation, &arguments(given))
 }
 
-/// Does random steps until the time is over.
+/// Does random steps for so long, and answers how many came to what.
 pub(super) fn work(stage: &Stage, given: &mut Given<'_>) -> Json {
-    let steps = given.text();
-    let steps: Vec<&str> = steps.split("; ").collect();
-    let mut random = Random(given.json().as_u64().expect("a seed"));
-    let names = objects_of(stage);
-    let (started, mut slowest, mut done, mut answered) = (Instant::now(), Duration::ZERO, 0_u64, 0_u64);
-    while started.elapsed() < TIME {
+    let (steps, mut random) = (given.text(), Random(given.json().as_u64().expect("a seed")));
+    let (steps, time) = (steps.split("; ").collect::<Vec<_>>(), Duration::from_millis(given.size() as u64));
+    let (names, started) = (objects_of(stage), Instant::now());
+    let mut came_to = BTreeMap::<String, u64>::new();
+    while started.elapsed() < time {
         let step = steps[random.below(steps.len())];
         let began = Instant::now();
         let answer = perform(stage, &names[random.below(names.len())], step);
         let took = began.elapsed();
         assert!(took < DEADLINE + RECOVERY_MAX, "{step} took {took:?}");
-        slowest = slowest.max(took);
-        done += 1;
-        answered += u64::from(answer.is_ok());
+        *came_to.entry(answer.err().unwrap_or_else(|| "a value".into())).or_default() += 1;
     }
-    json!({ "done": done, "answered": answered, "slowest_ms": slowest.as_millis() as u64 })
+    // Whoever was notified waits for the lock without a limit.
+    names.iter().for_each(|name| drop(perform(stage, name, "end_call")));
+    json!(came_to)
 }
 
 /// Counts until the time is over, and answers how far.
 pub(super) fn count_in_time(stage: &Stage, given: &mut Given<'_>) -> Json {
     let (name, started, mut count) = (given.text(), Instant::now(), 0);
-    while started.elapsed() < TIME {
+    while started.elapsed() < Duration::from_millis(TIME_MS) {
         assert_eq!(stage.perform(&name, "fetch_add", &[json!(1)]), Ok(json!(count)), "{name}");
         count += 1;
     }
@@ -245,30 +207,4 @@ fn scribble_once(words: &[AtomicU64], earlier: &[u64], random: &mut Random) {
         7 => words[start].store(earlier[start], Relaxed),
         _ => restore(words, earlier),
     }
-}
-
-/// A small generator (SplitMix64, Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
-
-/// Repeats what a run has written, though not when.
-const SEED_VARIABLE: &str = "WASMPOOL_TEST_SEED";
-
-fn seed() -> u64 {
-    let given = std::env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64)
-    })
 }

@@ -110,7 +110,16 @@ impl Stage {
         let region = Arc::new(Region::map(file.as_fd(), bytes, writer).expect("it can be mapped"));
         let object = Object::open(&spec, Arc::clone(&region), rights);
         let registry = Arc::clone(&self.registry);
-        let entry = Entry { name, spec, object, region, file, reading: OnceLock::new(), holders: Arc::default(), registry };
+        let entry = Entry {
+            name,
+            spec,
+            object,
+            region,
+            file,
+            reading: OnceLock::new(),
+            holders: Arc::default(),
+            registry,
+        };
         let entry = Arc::new(entry);
         list(&mut self.registry.entries(), &entry);
         entry
