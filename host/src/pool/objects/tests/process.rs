@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use serde::{Deserialize, Serialize};
@@ -95,9 +96,9 @@ impl Process {
         self.parties[0]
     }
 
-    /// Whether it has not ended.
-    pub(super) fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("its status").is_none()
+    /// Whether it is still at its task.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.control.receive::<Answer>(Duration::ZERO), Err(ControlError::TimedOut(_)))
     }
 
     /// Stops it, and waits until it stands still.

@@ -73,7 +73,7 @@ fn survives_scribbling(kind: &Kind) {
         assert_eq!(stage.perform(name, "get", &[]), Ok(counted), "{name} counts exactly");
     }
     drop((workers, counters));
-    assert!(scribbler.is_alive(), "it scribbles until it is killed");
+    assert!(scribbler.is_busy(), "it scribbles until it is killed");
     scribbler.die();
     // An error is as good as a value.
     let _ = work_on_what_is_left(&stage, &kind.steps());
@@ -157,20 +157,39 @@ pub(super) fn scribble(stage: &Stage, given: &mut Given<'_>) -> Json {
     let words = region.words(0, region.len() / size_of::<u64>());
     let mut random = Random(given.json().as_u64().expect("a seed"));
     let mut earlier = vec![look(words); STATES];
+    let mut used = Vec::new();
     loop {
-        if random.below(100) == 0 {
-            // From the first state, the others get somewhere before it is noted.
-            restore(words, &earlier[0]);
-            pause(20_000);
-            earlier[1 + random.below(STATES - 1)] = look(words);
+        if random.below(20) == 0 {
+            // From something sound, the others get somewhere; if it stayed sound, it is worth remembering.
+            restore(words, &earlier[random.below(STATES)]);
+            std::thread::sleep(GOOD_TIME);
+            let state = look(words);
+            if state[0] >> 32 == 0 {
+                used = (0..state.len()).filter(|index| state[*index] != 0).collect();
+                earlier[1 + random.below(STATES - 1)] = state;
+            }
         }
-        scribble_once(words, &earlier[random.below(STATES)], &mut random);
-        pause(random.below(2000));
+        let start = match random.below(4) {
+            0 => random.below(HEAD_WORDS),
+            1 => random.below(words.len()),
+            // Where something lies that somebody will believe.
+            _ if !used.is_empty() => used[random.below(used.len())],
+            _ => 0,
+        };
+        scribble_once(words, start, &earlier[random.below(STATES)], &mut random);
+        match random.below(8) {
+            // Where there are fewer cores than players, they get to see it only now.
+            0 => std::thread::sleep(Duration::from_micros(50)),
+            _ => (0..random.below(2000)).for_each(|_| std::hint::spin_loop()),
+        }
     }
 }
 
 /// Earlier states that a scribbler remembers; the first is that of a new object.
 const STATES: usize = 4;
+
+/// How long the others are left alone now and then.
+const GOOD_TIME: Duration = Duration::from_millis(1);
 
 /// Words of the header and of what follows it: where every object has what matters most.
 const HEAD_WORDS: usize = 64;
@@ -183,13 +202,7 @@ fn restore(words: &[AtomicU64], state: &[u64]) {
     words.iter().zip(state).for_each(|(word, state)| word.store(*state, Relaxed));
 }
 
-fn pause(turns: usize) {
-    (0..turns).for_each(|_| std::hint::spin_loop());
-}
-
-fn scribble_once(words: &[AtomicU64], earlier: &[u64], random: &mut Random) {
-    let within = if random.below(2) == 0 { HEAD_WORDS } else { words.len() };
-    let start = random.below(within);
+fn scribble_once(words: &[AtomicU64], start: usize, earlier: &[u64], random: &mut Random) {
     let count = 1 + random.below(16);
     let span = &words[start..(start + count).min(words.len())];
     match random.below(9) {
