@@ -20,6 +20,7 @@ mod element;
 mod error;
 mod event;
 mod handle;
+mod holders;
 mod list;
 mod lock;
 mod namespace;
@@ -64,10 +65,13 @@ pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use value::Value;
 pub use wait::wait_any;
 
+use holders::Holders;
+
 use super::error::{Error, ErrorKind};
 use crate::channel::control::Grant;
 use crate::process::memory;
-use crate::shm::object::ground::Rights;
+use crate::shm::object::census::Census;
+use crate::shm::object::ground::{Ground, Rights};
 use crate::shm::object::spec::{PipeShape, Spec};
 use crate::shm::object::text::noun;
 use crate::shm::object::{CallEnd, Object, Party};
@@ -83,6 +87,8 @@ pub(crate) struct Entry {
     file: OwnedFd,
     /// The same file, open for reading only.
     reading: OnceLock<OwnedFd>,
+    /// Workers that may write to it.
+    holders: Arc<Holders>,
     /// Threads that end find the object there, also when it outlives its pool.
     registry: Arc<Registry>,
 }
@@ -102,12 +108,21 @@ impl Entry {
         };
         let bytes = spec.bytes().ok_or_else(|| no_room("no machine has so much".into()))?;
         let (region, file) = reserve(bytes).map_err(|error| no_room(error.to_string()))?;
-        Ok(Self::new(Arc::clone(registry), name, spec, Arc::new(region), file))
+        Ok(Self::new(Arc::clone(registry), name, spec, Arc::new(region), file, Arc::default()))
     }
 
-    fn new(registry: Arc<Registry>, name: String, spec: Spec, region: Arc<Region>, file: OwnedFd) -> Self {
-        let object = Object::open(&spec, Arc::clone(&region), Rights::ReadWrite);
-        Self { name, spec, object, region, file, reading: OnceLock::new(), registry }
+    fn new(
+        registry: Arc<Registry>,
+        name: String,
+        spec: Spec,
+        region: Arc<Region>,
+        file: OwnedFd,
+        holders: Arc<Holders>,
+    ) -> Self {
+        let census: Arc<dyn Census> = Arc::<Holders>::clone(&holders);
+        let ground = Ground::new(Arc::clone(&region), Rights::ReadWrite).with_census(census);
+        let object = Object::open_on(&spec, ground);
+        Self { name, spec, object, region, file, reading: OnceLock::new(), holders, registry }
     }
 
     /// Another object on the same pages: a pipe's other end.
@@ -116,7 +131,8 @@ impl Entry {
             let text = format!("no descriptor for shared {} `{name}`", noun(spec.kind()));
             Error::new(ErrorKind::SetUp, text).with_source(error)
         })?;
-        Ok(Self::new(Arc::clone(&self.registry), name, spec, Arc::clone(&self.region), file))
+        let (registry, region) = (Arc::clone(&self.registry), Arc::clone(&self.region));
+        Ok(Self::new(registry, name, spec, region, file, Arc::clone(&self.holders)))
     }
 
     /// The descriptor by which somebody with these rights maps it.
@@ -288,6 +304,7 @@ impl Stake {
         }
         let stake =
             Self { party: parties::take()?, granted: Arc::clone(granted), is_buried: AtomicBool::new(false) };
+        stake.writable().for_each(|entry| entry.holders.admit(stake.party));
         Ok(Some(stake))
     }
 
@@ -297,11 +314,15 @@ impl Stake {
         if self.is_buried.swap(true, Ordering::Relaxed) {
             return;
         }
-        for granted in &*self.granted {
-            if granted.rights == Rights::ReadWrite {
-                granted.entry.object.bury(self.party);
-            }
-        }
+        self.writable().for_each(|entry| entry.object.bury(self.party));
+        // Not before all are buried: both ends of a pipe have one list.
+        self.writable().for_each(|entry| entry.holders.strike_off(self.party));
         parties::give_back(self.party);
+    }
+
+    /// The objects that the worker may write to.
+    fn writable(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        let granted = self.granted.iter().filter(|granted| granted.rights == Rights::ReadWrite);
+        granted.map(|granted| &granted.entry)
     }
 }

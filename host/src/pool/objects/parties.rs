@@ -5,6 +5,7 @@
 //! process's, not a pool's, because a thread may work on objects of several pools.
 
 use std::cell::OnceCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use wasmpool_abi::shared::Refusal;
@@ -16,12 +17,15 @@ use crate::shm::object::{PARTIES_MAX, Party};
 struct Parties {
     /// A bit per number.
     taken: [u64; PARTIES_MAX / 64],
+    /// A bit per number that this process itself goes by.
+    ours: [u64; PARTIES_MAX / 64],
     /// The objects of all pools, for threads that end.
     registries: Vec<Weak<Registry>>,
 }
 
 // Number 0 means nobody.
-static PARTIES: Mutex<Parties> = Mutex::new(Parties { taken: first_taken(), registries: Vec::new() });
+static PARTIES: Mutex<Parties> =
+    Mutex::new(Parties { taken: first_taken(), ours: [0; PARTIES_MAX / 64], registries: Vec::new() });
 
 const fn first_taken() -> [u64; PARTIES_MAX / 64] {
     let mut taken = [0; PARTIES_MAX / 64];
@@ -33,23 +37,66 @@ fn parties() -> MutexGuard<'static, Parties> {
     PARTIES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes a free number.
+/// How many came, in any sense in which somebody can hold something who could not before.
+static ARRIVALS: AtomicU64 = AtomicU64::new(0);
+
+/// How many came so far.
+pub(super) fn arrivals() -> u64 {
+    ARRIVALS.load(Ordering::SeqCst)
+}
+
+/// Notes that somebody came. What there is to know about it is known already, and it has done nothing yet.
+pub(super) fn arrived() {
+    // SeqCst, here and above: it is rare, and the argument is about one order of all looks.
+    ARRIVALS.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Takes a free number for a worker.
 ///
 /// # Errors
 ///
 /// [`Refusal::Crowded`] when there is none.
 pub(crate) fn take() -> Result<Party, Refusal> {
+    take_from(&mut parties())
+}
+
+/// Takes a free number for this process itself.
+fn take_ours() -> Result<Party, Refusal> {
     let mut parties = parties();
+    let party = take_from(&mut parties)?;
+    parties.ours[party.number() / 64] |= 1 << (party.number() % 64);
+    arrived();
+    Ok(party)
+}
+
+fn take_from(parties: &mut Parties) -> Result<Party, Refusal> {
     let free = parties.taken.iter().position(|word| *word != u64::MAX).ok_or(Refusal::Crowded)?;
     let bit = parties.taken[free].trailing_ones() as usize;
     parties.taken[free] |= 1 << bit;
     Party::new(free * 64 + bit).ok_or(Refusal::Crowded)
 }
 
+/// Whether this process itself goes by a number.
+pub(super) fn is_thread(party: Party) -> bool {
+    parties().ours[party.number() / 64] >> (party.number() % 64) & 1 != 0
+}
+
 /// Gives a number back, of which no object knows any more.
 pub(crate) fn give_back(party: Party) {
     let number = party.number();
-    parties().taken[number / 64] &= !(1 << (number % 64));
+    let mut parties = parties();
+    parties.taken[number / 64] &= !(1 << (number % 64));
+    parties.ours[number / 64] &= !(1 << (number % 64));
+}
+
+/// Leaves this process these numbers alone, which its supervisor gave it.
+#[cfg(test)]
+pub(super) fn confine_to(numbers: &[Party]) {
+    let mut parties = parties();
+    parties.taken = [u64::MAX; PARTIES_MAX / 64];
+    for number in numbers.iter().map(|party| party.number()) {
+        parties.taken[number / 64] &= !(1 << (number % 64));
+    }
 }
 
 /// Makes a pool's objects known to threads that end.
@@ -71,7 +118,7 @@ pub(crate) fn of_this_thread() -> Result<Party, Refusal> {
     // A thread that is ending already has no number any more, and gets none.
     MINE.try_with(|mine| match mine.0.get() {
         Some(party) => Ok(*party),
-        None => take().inspect(|party| _ = mine.0.set(*party)),
+        None => take_ours().inspect(|party| _ = mine.0.set(*party)),
     })
     .unwrap_or(Err(Refusal::Crowded))
 }
@@ -86,7 +133,7 @@ pub(super) fn of_this_process() -> Result<Party, Refusal> {
     let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
     match *ours {
         Some(party) => Ok(party),
-        None => take().inspect(|party| *ours = Some(*party)),
+        None => take_ours().inspect(|party| *ours = Some(*party)),
     }
 }
 

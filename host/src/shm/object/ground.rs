@@ -9,6 +9,7 @@ use wasmpool_abi::shared::Refusal;
 
 use super::atomic::{AtomicU32, AtomicU64};
 use super::bell::Bell;
+use super::census::{Census, Visit};
 use super::crash::{self, crash_point};
 use super::mutex::{Found, Mutex};
 use super::patience::{Patience, Unnoticed};
@@ -66,12 +67,24 @@ pub(crate) struct Ground {
     rights: Rights,
     /// A bell of the object's own, beside those that all objects have.
     third_bell: Option<usize>,
+    /// What is known about the parties, in the supervisor.
+    census: Option<Arc<dyn Census>>,
 }
 
 impl Ground {
     /// Pages mapped with these rights.
     pub(crate) fn new(region: Arc<Region>, rights: Rights) -> Self {
-        Self { region, rights, third_bell: None }
+        Self { region, rights, third_bell: None, census: None }
+    }
+
+    /// The same pages for one who knows who the parties are.
+    pub(crate) fn with_census(self, census: Arc<dyn Census>) -> Self {
+        Self { census: Some(census), ..self }
+    }
+
+    /// What is known about the parties, if anything is.
+    pub(super) fn census(&self) -> Option<&dyn Census> {
+        self.census.as_deref()
     }
 
     /// The same pages with a bell of the object's own at `offset`, which rings whenever all bells do.
@@ -129,21 +142,26 @@ impl Ground {
     /// Takes the object's mutex, for the few instructions that a change takes.
     ///
     /// When its last holder died under it, `repair` puts in order what it left, before anything else is looked at.
-    /// A stopped holder is waited for, up to [`ENTER_TIME_MAX`].
+    /// A stopped holder is waited for, up to [`ENTER_TIME_MAX`]; one that is known to be none is not.
     ///
     /// # Errors
     ///
     /// [`Refusal::ReadOnly`], [`Refusal::Poisoned`] (also what `repair` finds), [`Refusal::TimedOut`].
     pub(crate) fn enter(&self, party: Party, repair: impl FnOnce() -> Outcome<()>) -> Outcome<Entered<'_>> {
         self.check_writable()?;
+        let visit = self.census.as_ref().map(|_| Visit::begin(party));
         let mutex = self.mutex();
         let found = match mutex.lock(party, &Patience::NONE) {
             // Only who has to wait asks for the time, which costs as much as all the rest.
             Err(Refusal::TimedOut) => mutex.lock(party, &Patience::new(Some(ENTER_TIME_MAX), &Unnoticed)),
             found => found,
         };
-        let found = found.map_err(|refusal| self.poison_if_impossible(refusal))?;
-        let entered = Entered { mutex, party };
+        let found = found.map_err(|refusal| match refusal {
+            // Nobody enters twice: the word lies.
+            Refusal::WouldDeadlock => self.poison(),
+            refusal => self.poison_if_impossible(refusal),
+        })?;
+        let entered = Entered { mutex, party, _visit: visit };
         crash_point!("ground: mutex taken");
         // It may have been spoilt while this waited, perhaps by what the last holder found.
         self.check()?;
@@ -154,7 +172,7 @@ impl Ground {
     }
 
     fn mutex(&self) -> Mutex<'_> {
-        Mutex::new(self.word32(header::MUTEX))
+        Mutex::new(self.word32(header::MUTEX)).judged_by(self.census())
     }
 
     /// Passes a refusal on; if it says that a word holds what it cannot, the whole object is spoilt.
@@ -209,6 +227,8 @@ impl Ground {
 pub(crate) struct Entered<'a> {
     mutex: Mutex<'a>,
     party: Party,
+    /// Ends after the mutex was given back.
+    _visit: Option<Visit>,
 }
 
 impl Drop for Entered<'_> {

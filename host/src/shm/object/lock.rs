@@ -147,7 +147,7 @@ impl Lock {
     }
 
     fn mutex(&self) -> Mutex<'_> {
-        Mutex::new(self.ground.word32(header::LOCK))
+        Mutex::new(self.ground.word32(header::LOCK)).judged_by(self.ground.census())
     }
 
     /// How often the caller, who holds it, does so.

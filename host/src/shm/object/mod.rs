@@ -35,6 +35,7 @@
 
 pub(crate) mod barrier;
 pub(crate) mod cells;
+pub(crate) mod census;
 pub(crate) mod condition;
 pub(crate) mod crash;
 pub(crate) mod dict;
@@ -146,7 +147,11 @@ impl Object {
     ///
     /// A region of zeros is a fresh object of every kind.
     pub(crate) fn open(spec: &Spec, region: Arc<Region>, rights: Rights) -> Self {
-        let ground = Ground::new(region, rights);
+        Self::open_on(spec, Ground::new(region, rights))
+    }
+
+    /// The same on ground of which more is known.
+    pub(crate) fn open_on(spec: &Spec, ground: Ground) -> Self {
         match spec {
             Spec::Value { element } => Self::Cells(Cells::open(ground, *element, 1)),
             Spec::Array { element, length } => Self::Cells(Cells::open(ground, *element, *length)),

@@ -49,7 +49,7 @@ mod object {
     #[path = "model/region.rs"]
     pub(super) mod region;
 
-    pub(super) use super::super::{CallEnd, Outcome, Party, spec};
+    pub(super) use super::super::{CallEnd, Outcome, Party, census, spec};
     use super::PARTIES_MAX;
     use crate::shm::model::{atomic, bell};
 }

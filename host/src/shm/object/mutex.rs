@@ -28,6 +28,7 @@ use std::time::Duration;
 use wasmpool_abi::shared::Refusal;
 
 use super::atomic::{AtomicU32, Ordering};
+use super::census::{Census, Held};
 use super::crash::crash_point;
 use super::patience::{LOCK_PAUSE_MAX, MUTEX_PAUSE_MAX, MUTEX_SPINS, Patience};
 use super::{Outcome, PARTIES_MAX, Party, futex};
@@ -41,13 +42,17 @@ const WAITERS: u32 = 1 << 31;
 /// it must not. The thread that buries must not wait for that one to stop.
 const ABANDON_TRIES_MAX: u32 = 8;
 
-/// Longest sleep without a look around; wake-ups do not depend on it.
+/// First and longest sleep without a look around, each twice the one before; wake-ups do not depend on it. Whoever
+/// scribbles wakes nobody.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
 const SLEEP_MAX: Duration = Duration::from_secs(5);
 
 /// A mutex over one word; see the module.
 #[derive(Clone, Copy)]
 pub(crate) struct Mutex<'a> {
     word: &'a AtomicU32,
+    /// Who knows about holders, where somebody does.
+    census: Option<&'a dyn Census>,
 }
 
 /// How a mutex was found when it was taken.
@@ -71,7 +76,12 @@ enum Own {
 impl<'a> Mutex<'a> {
     /// A mutex over a word that is zero at first, and that nobody touches in another way.
     pub(crate) fn new(word: &'a AtomicU32) -> Self {
-        Self { word }
+        Self { word, census: None }
+    }
+
+    /// The same mutex, whose holders somebody knows about.
+    pub(crate) fn judged_by(self, census: Option<&'a dyn Census>) -> Self {
+        Self { census, ..self }
     }
 
     /// Takes it.
@@ -79,7 +89,8 @@ impl<'a> Mutex<'a> {
     /// # Errors
     ///
     /// [`Refusal::TimedOut`] when the patience ends first, [`Refusal::WouldDeadlock`] when `party` holds it already
-    /// and would wait, [`Refusal::Poisoned`] when it is held by a party that cannot be.
+    /// and would wait, [`Refusal::Poisoned`] when it is held by a party that cannot be, or that is known
+    /// not to hold it.
     pub(crate) fn lock(self, party: Party, patience: &Patience<'_>) -> Outcome<Found> {
         self.lock_with(party, patience, Own::Refused)
     }
@@ -94,8 +105,8 @@ impl<'a> Mutex<'a> {
     }
 
     fn lock_with(self, party: Party, patience: &Patience<'_>, own: Own) -> Outcome<Found> {
-        // SYNC mutex: what the last holder did is visible to the next.
-        match self.word.compare_exchange(0, number(party), Ordering::Acquire, Ordering::Relaxed) {
+        // SYNC mutex: what the last holder did is visible to the next, and what this one noted to who judges it.
+        match self.word.compare_exchange(0, number(party), Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => Ok(Found::Released),
             Err(_) => self.lock_slowly(party, patience, own),
         }
@@ -107,13 +118,14 @@ impl<'a> Mutex<'a> {
         let mut pause = 1;
         let pause_max = if own == Own::Refused { MUTEX_PAUSE_MAX } else { LOCK_PAUSE_MAX };
         let mut asleep = None;
+        let mut nap = SLEEP_MIN;
         loop {
             let word = self.word.load(Ordering::Relaxed);
             if word & HOLDER == 0 {
                 let waiters = if asleep.is_some() { WAITERS } else { word & WAITERS };
                 let taken = number(party) | waiters;
                 // SYNC mutex: as in `lock`; after an abandoning, with the supervisor's release in `abandon`.
-                if self.word.compare_exchange(word, taken, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                if self.word.compare_exchange(word, taken, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                     return Ok(if word & DIED == 0 { Found::Released } else { Found::Abandoned });
                 }
                 continue;
@@ -134,6 +146,9 @@ impl<'a> Mutex<'a> {
                 pause = (2 * pause).min(pause_max);
                 continue;
             }
+            if self.is_a_lie(word, own) {
+                return Err(Refusal::Poisoned);
+            }
             if word & WAITERS == 0 {
                 // Relaxed: the bit says nothing about what the mutex guards.
                 let marked = word | WAITERS;
@@ -141,12 +156,26 @@ impl<'a> Mutex<'a> {
                     continue;
                 }
             }
-            let Some(rest) = patience.rest(SLEEP_MAX) else { return Err(Refusal::TimedOut) };
+            let Some(rest) = patience.rest(nap) else { return Err(Refusal::TimedOut) };
             if asleep.is_none() {
                 asleep = Some(patience.sleeps()?);
             }
             futex::wait(self.word, word | WAITERS, rest);
+            nap = (2 * nap).min(SLEEP_MAX);
         }
+    }
+
+    /// Whether the holder that the word names is known not to be one; see [`census`](super::census).
+    fn is_a_lie(self, word: u32, own: Own) -> bool {
+        let held = if own == Own::Refused { Held::Mutex } else { Held::Lock };
+        let (Some(census), Some(holder)) = (self.census, Party::new((word & HOLDER) as usize)) else {
+            return false;
+        };
+        let absent = census.absent(holder, held);
+        // SYNC mutex: if it did take the mutex, what it noted before is visible to the second look at the census.
+        absent.is_some()
+            && self.word.load(Ordering::Acquire) & HOLDER == number(holder)
+            && census.absent(holder, held) == absent
     }
 
     /// Gives it back.

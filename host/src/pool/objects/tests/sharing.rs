@@ -1,4 +1,4 @@
-//! Handles in several threads at once.
+//! What is particular to handles, alone and in threads; races that processes run as well stand in `races`.
 
 use std::sync::Arc;
 use std::thread;
@@ -34,39 +34,6 @@ fn pipe() -> (PipeEnd<i64>, PipeEnd<i64>) {
     let ends = Registry::new().create_pipe("it", shape).expect("it can be made");
     let [first, second] = ends.map(|entry| PipeEnd::new(Handle::new(entry)).expect("it can be joined"));
     (first, second)
-}
-
-#[test]
-fn no_count_is_lost() {
-    let counter = counter();
-    thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
-                for _ in 0..500 {
-                    counter.fetch_add(1).unwrap();
-                    counter.update(|number| number + 1).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(counter.get(), Ok(4000));
-}
-
-#[test]
-fn what_a_lock_protects_is_changed_by_one_at_a_time() {
-    let (lock, counter) = (Lock::new(handle(Spec::Lock)), counter());
-    thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
-                for _ in 0..500 {
-                    let guard = lock.lock().unwrap();
-                    assert!(!guard.owner_died());
-                    counter.set(counter.get().unwrap() + 1).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(counter.get(), Ok(2000));
 }
 
 #[test]
@@ -133,19 +100,6 @@ fn an_event_wakes_all_who_wait() {
 }
 
 #[test]
-fn each_party_of_a_meeting_has_a_number_of_its_own() {
-    let barrier = Barrier::new(handle(Spec::Barrier { parties: 4 }));
-    for _ in 0..10 {
-        let mut numbers: Vec<usize> = thread::scope(|threads| {
-            let parties: Vec<_> = (0..4).map(|_| threads.spawn(|| barrier.wait_for(LONG).unwrap())).collect();
-            parties.into_iter().map(|party| party.join().unwrap()).collect()
-        });
-        numbers.sort_unstable();
-        assert_eq!(numbers, [0, 1, 2, 3]);
-    }
-}
-
-#[test]
 fn a_queue_can_have_no_room_for_an_item_without_being_full() {
     let queue = Queue::<Vec<u8>>::new(handle(Spec::Queue(QueueOptions::new(2).bytes(256).shape(false))));
     assert_eq!(queue.try_put(&vec![7; 200]), Ok(true));
@@ -153,53 +107,6 @@ fn a_queue_can_have_no_room_for_an_item_without_being_full() {
     assert_eq!(queue.is_full(), Ok(false));
     assert_eq!(queue.try_put(&vec![7]), Ok(true));
     assert_eq!(queue.is_full(), Ok(true));
-}
-
-#[test]
-fn every_item_is_taken_once_and_in_the_order_of_its_producer() {
-    let queue = Queue::<(u32, u32)>::new(handle(queue_spec(8, false)));
-    let taken: Vec<Vec<(u32, u32)>> = thread::scope(|threads| {
-        let consumers: Vec<_> =
-            (0..2).map(|_| threads.spawn(|| queue.iter().collect::<Result<Vec<_>, _>>().unwrap())).collect();
-        let producers: Vec<_> = (0..3)
-            .map(|producer| {
-                let queue = &queue;
-                threads.spawn(move || (0..200).for_each(|item| queue.put(&(producer, item)).unwrap()))
-            })
-            .collect();
-        producers.into_iter().for_each(|producer| producer.join().unwrap());
-        queue.close().unwrap();
-        consumers.into_iter().map(|consumer| consumer.join().unwrap()).collect()
-    });
-    for consumer in &taken {
-        for producer in 0..3 {
-            let items: Vec<u32> =
-                consumer.iter().filter(|item| item.0 == producer).map(|item| item.1).collect();
-            assert!(items.is_sorted(), "in order: {items:?}");
-        }
-    }
-    let mut all = taken.concat();
-    all.sort_unstable();
-    let expected: Vec<(u32, u32)> =
-        (0..3).flat_map(|producer| (0..200).map(move |item| (producer, item))).collect();
-    assert_eq!(all, expected);
-}
-
-#[test]
-fn joining_waits_for_the_last_item_to_be_done() {
-    let queue = JoinableQueue::<u32>::new(handle(queue_spec(4, true)));
-    (0..3).for_each(|item| queue.put(&item).unwrap());
-    thread::scope(|threads| {
-        threads.spawn(|| {
-            for _ in 0..3 {
-                queue.get().unwrap();
-                assert!(queue.unfinished().unwrap() > 0);
-                queue.task_done().unwrap();
-            }
-        });
-        assert!(queue.join_for(LONG).unwrap());
-    });
-    assert_eq!(queue.unfinished(), Ok(0));
 }
 
 #[test]
@@ -278,26 +185,6 @@ fn bytes_go_through_a_pipe_as_they_are() {
     assert_eq!(second.recv_bytes(), Ok(vec![0, 255]));
     assert_eq!(second.recv_bytes(), Ok(vec![]));
     assert_eq!(first.send_bytes(&[0; 8192]).unwrap_err().kind(), SharedErrorKind::TooLarge);
-}
-
-#[test]
-fn no_change_to_a_record_is_lost() {
-    let shape = RecordOptions::new().records(16).bytes(64 << 10).shape();
-    let list = List::<u64>::new(handle(Spec::List(shape)));
-    let dict = Dict::<String, u64>::new(handle(Spec::Dict { shape, seed: 1, is_namespace: false }));
-    list.push(&0).unwrap();
-    thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
-                for _ in 0..200 {
-                    list.update(0, |count| count + 1).unwrap();
-                    dict.update_entry("count", |count| count.unwrap_or(0) + 1).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(list.get(0), Ok(800));
-    assert_eq!(dict.get("count"), Ok(Some(800)));
 }
 
 #[test]

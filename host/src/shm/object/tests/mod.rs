@@ -1,6 +1,7 @@
 //! What tests of shared objects have in common.
 
 mod barrier;
+mod census;
 mod condition;
 mod event;
 mod heap;
