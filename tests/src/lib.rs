@@ -9,6 +9,7 @@ pub mod cli;
 pub mod processes;
 pub mod random;
 pub mod script;
+pub mod siege;
 pub mod watchdog;
 
 use std::path::PathBuf;
