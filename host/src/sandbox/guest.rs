@@ -61,7 +61,8 @@ pub(super) struct Pull {
     pub(super) claimed: Option<u32>,
     /// Asked for, not yet ended.
     pub(super) running: Option<u32>,
-    /// Calls that this instance may still start.
+    /// Calls that the running entry of a pull loop may still start. None outside of one: a start function, or a task of
+    /// numbers, would run them where they were not meant to run, and know what fresh instances must not.
     pub(super) calls_left: u64,
     timed: bool,
     started: Instant,
@@ -90,7 +91,7 @@ impl Guest {
                 codec: Codec::Json,
                 claimed: None,
                 running: None,
-                calls_left: u64::MAX,
+                calls_left: 0,
                 timed: false,
                 started: Instant::now(),
             },

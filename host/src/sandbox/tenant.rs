@@ -473,7 +473,7 @@ impl Tenant {
             // What was opened after the last call had ended.
             self.store.data_mut().end_sharing(CallEnd::Normal);
         }
-        self.calls += left - self.store.data().pull.calls_left;
+        self.calls += left - std::mem::take(&mut self.store.data_mut().pull.calls_left);
         result
     }
 
