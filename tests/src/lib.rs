@@ -4,6 +4,7 @@
 //! worker; see `wasmpool::test_support!`. Nothing here has a limit in time but the watchdog, which no healthy test
 //! comes near.
 
+pub mod binary;
 mod build;
 pub mod cli;
 pub mod processes;
