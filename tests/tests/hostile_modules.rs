@@ -189,7 +189,11 @@ const TEXTS: [Attack; 7] = [
         },
         "",
     ),
-    refused("comments a million deep", || [&b"(module "[..], &b"(;".repeat(1 << 20)].concat(), "invalid module text"),
+    refused(
+        "comments a million deep",
+        || [&b"(module "[..], &b"(;".repeat(1 << 20)].concat(),
+        "invalid module text",
+    ),
     refused("text that never ends", || b"(module (data \"".to_vec(), "invalid module text"),
     refused("text that is not UTF-8", || b"(module \xff)".to_vec(), "not a WebAssembly module"),
     refused(
@@ -206,7 +210,8 @@ const TEXTS: [Attack; 7] = [
 
 /// A module with this task section, and with exports as of the one task `attack`.
 fn describing(section: &[u8]) -> Vec<u8> {
-    let text = r#"(module (func (export "wasmpool:task:attack") (param i32)) (func (export "other") (param i32)))"#;
+    let text =
+        r#"(module (func (export "wasmpool:task:attack") (param i32)) (func (export "other") (param i32)))"#;
     let module = wat::parse_str(text).expect("valid");
     // The header is in the way of going on with it.
     Binary::default().raw(&module[8..]).custom("wasmpool.tasks", section).bytes()
@@ -222,7 +227,7 @@ fn record(name: &str, flags: u8, parameters: &[(&str, &str)]) -> Vec<u8> {
     [&(body.len() as u32).to_le_bytes()[..], &body].concat()
 }
 
-const FORGED: [Attack; 12] = [
+const FORGED: [Attack; 13] = [
     refused("a length beyond the end", || describing(&[0xff, 0xff, 0xff, 0xff, 1]), "truncated"),
     refused("a length cut short", || describing(&[1, 0]), "truncated"),
     refused("another version", || describing(&[1, 0, 0, 0, 200]), "version 200"),
@@ -257,7 +262,11 @@ const FORGED: [Attack; 12] = [
     ),
     refused("a task twice", || describing(&record("attack", 0, &[]).repeat(2)), "lists task `attack` twice"),
     refused("a task that is not there", || describing(&record("missing", 0, &[])), "task `missing` needs"),
-    refused("a function of another kind as a task", || describing(&record("other", 0, &[])), "task `other` needs"),
+    refused(
+        "a function of another kind as a task",
+        || describing(&record("other", 0, &[])),
+        "task `other` needs",
+    ),
     refused(
         "a task of numbers that is none",
         || describing(&record("attack", FLAG_NUMERIC, &[("a", "i64")])),
@@ -272,6 +281,11 @@ const FORGED: [Attack; 12] = [
         "task `attack` needs",
     ),
     refused(
+        "a task whose name would clear a terminal",
+        || describing(&record(&"\u{1b}[2J".repeat(10_000), 0, &[])),
+        "task `\\u{1b}[2J\\u{1b}[2J",
+    ),
+    refused(
         "sixteen megabytes of descriptions and a byte",
         || describing(&vec![0; (16 << 20) + 1]),
         "bytes that describe tasks",
@@ -280,7 +294,11 @@ const FORGED: [Attack; 12] = [
 
 const UNSUPPORTED: [Attack; 6] = [
     refused("a component", || b"\0asm\x0d\0\x01\0".to_vec(), "components are not supported"),
-    refused("references to the host's things", || of_text("(func (param externref))"), "gc types are disallowed"),
+    refused(
+        "references to the host's things",
+        || of_text("(func (param externref))"),
+        "gc types are disallowed",
+    ),
     refused("structures", || of_text("(type (struct (field i32)))"), ""),
     refused("exceptions", || of_text("(tag)"), "exceptions"),
     refused(
@@ -288,7 +306,11 @@ const UNSUPPORTED: [Attack; 6] = [
         || of_text("(func (param v128) (result v128) local.get 0 i32x4.relaxed_trunc_f32x4_s)"),
         "relaxed",
     ),
-    refused("a start function with parameters", || of_text("(func $f (param i32)) (start $f)"), "start function"),
+    refused(
+        "a start function with parameters",
+        || of_text("(func $f (param i32)) (start $f)"),
+        "start function",
+    ),
 ];
 
 fn of_text(fields: &str) -> Vec<u8> {

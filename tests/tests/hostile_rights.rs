@@ -32,9 +32,10 @@ const PROBES: [Attack; 7] = [
     attack("the network", "connects", Expected::RefusedOrReturns("0")),
 ];
 
-const LEAVING: [Attack; 1] = [attack("an exit at the start", "exits-at-start", Expected::Ends(Exited(-1), "-1"))];
+const LEAVING: [Attack; 1] =
+    [attack("an exit at the start", "exits-at-start", Expected::Ends(Exited(-1), "-1"))];
 
-const IMPORTS: [Attack; 10] = [
+const IMPORTS: [Attack; 11] = [
     import("a system call", || of("env", "syscall", "(param i64) (result i64)"), "`syscall` from `env`"),
     import("a host's memory", || of_kind("env", "memory", "memory 1"), "`memory` from `env`"),
     import("a host's table", || of_kind("env", "table", "table 1 funcref"), "`table` from `env`"),
@@ -61,7 +62,12 @@ const IMPORTS: [Attack; 10] = [
             }
             (text + ")").into_bytes()
         },
-        "`thing0` from `env`",
+        "and 990 more",
+    ),
+    import(
+        "a name of a hundred kilobytes that would clear a terminal",
+        || of(&format!("\\1b[2J{}", "x".repeat(90_000)), "\\0a", ""),
+        "`\\n` from `\\u{1b}[2Jxxx",
     ),
 ];
 
