@@ -19,7 +19,7 @@ const fn borne(name: &'static str, make: fn() -> Vec<u8>) -> Attack {
 /// The type of no parameters and no results.
 const PLAIN_TYPE: &[u8] = &[1, 0x60, 0, 0];
 
-const TOO_MANY: [Attack; 9] = [
+const TOO_MANY: [Attack; 10] = [
     refused(
         "a million functions and one",
         || {
@@ -58,6 +58,11 @@ const TOO_MANY: [Attack; 9] = [
         || vec![0; (256 << 20) + 1],
         "has 268435457 bytes, at most 268435456 are allowed",
     ),
+    borne("a hundred thousand globals", || {
+        let module = Binary::default().section(1, &[&[1, 0x60, 0, 1, 0x7e]]).section(3, &[&[1, 0]]);
+        let module = module.section(6, &[&many(100_000, &[0x7e, 1, 0x42, 7, 0x0b])]);
+        module.section(7, &[b"\x01\x06attack\0\0"]).bodies().bytes()
+    }),
     borne("five thousand functions", || {
         let module = Binary::default().section(1, &[&[1, 0x60, 0, 1, 0x7e]]);
         let module = module.section(3, &[&many(5000, &[0])]).section(7, &[b"\x01\x06attack\0\0"]);
@@ -179,7 +184,12 @@ const NO_MODULES: [Attack; 13] = [
 ];
 
 /// The text is read in this very process.
-const TEXTS: [Attack; 7] = [
+const TEXTS: [Attack; 8] = [
+    refused(
+        "four megabytes of text and a byte",
+        || format!("(module {})", "(func)".repeat(700_000)).into_bytes(),
+        "a module text of 4200009 bytes, at most 4194304 are read",
+    ),
     refused("parentheses a million deep", || b"(".repeat(1 << 20), "invalid module text"),
     refused(
         "instructions a hundred thousand deep",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmpool::FailureKind::{BadResult, TimedOut, Trapped, WorkerLost};
 use wasmpool::shared::{Queue, QueueOptions, RecordOptions};
-use wasmpool::{Error, Exit, Module, Pool};
+use wasmpool::{Error, Exit, Failure, Module, Pool};
 use wasmpool_tests::siege::{Aftermath, Attack, Expected, SHORT, Weapon, withstand};
 
 wasmpool::test_support!();
@@ -164,7 +164,7 @@ fn everything(pool: &Pool, module: Module) -> (Module, Aftermath) {
     (module, Box::new(are_usable))
 }
 
-const HELD: [Attack; 9] = [
+const HELD: [Attack; 10] = [
     hasty("a lock held for ever", lock, || {
         sharing(
             "(call $expect (i32.const 0) (call $op (call $open (i32.const 0)) (i32.const 4))) (loop $again (br $again))",
@@ -228,6 +228,17 @@ const HELD: [Attack; 9] = [
     hasty("an event that nobody sets", everything, || {
         sharing("(drop (call $op_for_ever (call $open (i32.const 80)) (i32.const 7)))")
     }),
+    Attack {
+        call: |module| {
+            // More than there are workers, so that others are started to help.
+            let outcomes = module.task::<(), i64>("attack")?.map_outcomes([(); 6])?;
+            Ok(outcomes.iter().filter(|outcome| outcome.as_ref().is_err_and(is_late)).count().to_string())
+        },
+        outcome: Expected::Returns("6"),
+        ..hasty("an event that nobody sets, six times", everything, || {
+            sharing("(drop (call $op_for_ever (call $open (i32.const 80)) (i32.const 7)))")
+        })
+    },
     hasty("a barrier that nobody comes to", everything, || {
         sharing(
             "(drop (call $op (call $open (i32.const 64)) (i32.const 12)))
@@ -241,6 +252,10 @@ const HELD: [Attack; 9] = [
         )
     }),
 ];
+
+fn is_late(failure: &Failure) -> bool {
+    failure.kind() == TimedOut
+}
 
 const QUEUES: [Attack; 8] = [
     attack(

@@ -113,7 +113,7 @@ pub fn locks_itself_out() {
 /// Whether it can start a thread, which would outlive its call.
 #[task]
 pub fn starts_threads() -> bool {
-    thread::Builder::new().spawn(|| spins()).is_ok()
+    thread::Builder::new().spawn(spins).is_ok()
 }
 
 #[cfg(test)]
