@@ -52,7 +52,7 @@ const TOO_MANY: [Attack; 10] = [
         },
         "function params",
     ),
-    refused("two tasks of one name", || exporting_twice(), "exports two functions under one name"),
+    refused("two tasks of one name", exporting_twice, "exports two functions under one name"),
     refused(
         "a quarter of a gigabyte and a byte",
         || vec![0; (256 << 20) + 1],

@@ -593,7 +593,7 @@ const VIEWS: [Attack; 8] = [
         NOTHING_AMISS,
     ),
     Attack {
-        call: |module| in_flux(module),
+        call: in_flux,
         ..attack(
             "a result that changes while it is read",
             array,
