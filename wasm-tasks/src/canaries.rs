@@ -15,6 +15,9 @@ use wasmpool_guest::task;
 /// Marks that are left in one place.
 const MARKS: usize = 64;
 
+/// Marks in memory that is given back: four megabytes of them.
+const FREED_MARKS: usize = (4 << 20) / MARK_BYTES;
+
 /// Bytes of a mark.
 const MARK_BYTES: usize = 16;
 
@@ -38,7 +41,7 @@ thread_local! {
 pub fn plants(place: &str, disguise: (u64, u64)) -> Result<(), String> {
     match place {
         "heap" => mem::forget(black_box(Box::new(marks(disguise)))),
-        "freed heap" => drop(black_box(vec![mark(disguise); 100_000])),
+        "freed heap" => drop(black_box(vec![mark(disguise); FREED_MARKS])),
         // Nobody reads them, so that they would not be written to, either.
         "statics" => *black_box(&PLANTED).lock().map_err(|error| error.to_string())? = marks(disguise),
         "thread" => OF_THREAD.with(|cell| black_box(cell).set(marks(disguise))),
