@@ -10,6 +10,7 @@ pub mod cli;
 pub mod processes;
 pub mod random;
 pub mod script;
+pub mod sharing;
 pub mod siege;
 pub mod watchdog;
 

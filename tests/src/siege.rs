@@ -45,12 +45,15 @@ pub struct Attack {
     /// Changes the pool's settings, which are [`MEMORY_BYTES_MAX`] and [`PRINTED_BYTES_MAX`].
     pub settings: fn(Builder) -> Builder,
     /// Grants shared objects; what it returns looks after the attack whether they are as they should be.
-    pub arrange: fn(&Pool, Module) -> (Module, Aftermath),
+    pub arrange: Arrange,
     /// Calls it.
     pub call: fn(&Module) -> Result<String, Error>,
     /// The one outcome.
     pub outcome: Expected,
 }
+
+/// Grants shared objects to a module.
+pub type Arrange = fn(&Pool, Module) -> (Module, Aftermath);
 
 /// Looks at shared objects after an attack.
 pub type Aftermath = Box<dyn Fn()>;
