@@ -92,7 +92,7 @@ pub(crate) fn compile(wasm: &[u8]) -> Result<Artifact, CompileError> {
 
 /// A module in binary form: the bytes themselves, or what the text in them means.
 ///
-/// The text parser is part of the attack surface as well, so text is converted in the compiler process too.
+/// The supervisor calls it, too, so the length of a text is bounded: its parser is safe code, and hungry.
 ///
 /// # Errors
 ///
