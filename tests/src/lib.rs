@@ -4,12 +4,15 @@
 //! worker; see `wasmpool::test_support!`. Nothing here has a limit in time but the watchdog, which no healthy test
 //! comes near.
 
+pub mod binary;
 mod build;
 pub mod cli;
 pub mod groups;
 pub mod processes;
 pub mod random;
 pub mod script;
+pub mod sharing;
+pub mod siege;
 pub mod watchdog;
 
 use std::path::PathBuf;

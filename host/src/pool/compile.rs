@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::REASON_CHARACTERS_MAX;
 use super::error::{Error, ErrorKind};
 use super::module::Artifact;
 use crate::channel::control::{Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION};
+use crate::printable::printable;
 use crate::process::child::Exit;
 use crate::process::nursery;
 use crate::process::reentry::Role;
@@ -103,6 +105,7 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
     drop(child);
     match says {
         CompilerSays::Invalid(reason) => {
+            let reason = printable(&reason, REASON_CHARACTERS_MAX);
             Err(Error::new(ErrorKind::Module, format!("module {name} is not valid: {reason}")))
         }
         CompilerSays::Compiled { .. } => {

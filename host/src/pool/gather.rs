@@ -11,7 +11,7 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
 
 use super::cells;
 use super::outcome::{Failure, FailureKind};
@@ -301,7 +301,12 @@ const DEPTH_MAX: usize = 128;
 fn from_message_pack<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, rmp_serde::decode::Error> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(DEPTH_MAX);
-    R::deserialize(&mut deserializer)
+    let result = R::deserialize(&mut deserializer)?;
+    // The deserializer tells no place, but at the end there is no further marker to read.
+    match IgnoredAny::deserialize(&mut deserializer) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(result),
+        _ => Err(serde::de::Error::custom("trailing bytes behind the result")),
+    }
 }
 
 fn unreadable(index: u64, error: &dyn std::fmt::Display) -> Failure {

@@ -57,6 +57,7 @@ use self::seat::OnLine;
 use self::shared::Shared;
 use crate::channel::control::Service;
 use crate::channel::ring::Stream;
+use crate::printable::{printable, printable_name};
 use crate::process::{cores, nursery, reentry};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
@@ -78,6 +79,12 @@ pub const PRINTED_BYTES_DEFAULT: u64 = 16 << 20;
 
 /// Most bytes of a module: 256 MiB.
 pub const MODULE_BYTES_MAX: u64 = 256 << 20;
+
+/// Imports that a message names when a module is refused for them.
+const IMPORTS_NAMED_MAX: usize = 10;
+
+/// Characters of the reason why a module is refused, which may hold names from the module.
+const REASON_CHARACTERS_MAX: usize = 1000;
 
 /// How often a lost worker's call is run again by itself, where nobody could tell from outside.
 const LOST_RETRIES_DEFAULT: u32 = 3;
@@ -538,7 +545,10 @@ pub(crate) fn read_catalog(name: &str, bytes: &[u8]) -> Result<(Vec<u8>, Catalog
         return Err(Error::new(ErrorKind::Module, text));
     }
     let unusable = |error: &dyn std::fmt::Display| {
-        Error::new(ErrorKind::Module, format!("module {name} cannot be used: {error}"))
+        // It may name things by the module's own, endless words.
+        let reason = error.to_string();
+        let reason = printable(&reason, REASON_CHARACTERS_MAX);
+        Error::new(ErrorKind::Module, format!("module {name} cannot be used: {reason}"))
     };
     let wasm = to_wasm(bytes).map_err(|error| unusable(&error))?;
     let catalog = catalog::read(&wasm).map_err(|error| unusable(&error))?;
@@ -550,8 +560,14 @@ fn refuse_ungranted(name: &str, catalog: &Catalog) -> Result<(), Error> {
     if ungranted.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> =
-        ungranted.iter().map(|import| format!("`{}` from `{}`", import.name, import.module)).collect();
+    let mut names: Vec<String> = ungranted
+        .iter()
+        .take(IMPORTS_NAMED_MAX)
+        .map(|import| format!("`{}` from `{}`", printable_name(&import.name), printable_name(&import.module)))
+        .collect();
+    if ungranted.len() > IMPORTS_NAMED_MAX {
+        names.push(format!("and {} more", ungranted.len() - IMPORTS_NAMED_MAX));
+    }
     let text = format!(
         "module {name} imports what it is not given: {}; tasks may import wasmpool's own functions and those of \
          wasi_snapshot_preview1 that need no files",

@@ -3,20 +3,18 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::chunk::Chunk;
 use super::job::{Job, Verdict};
 use super::outcome::Failure;
 use super::sink::Form;
+use super::watch;
 use crate::channel::ending::EndKind;
 use crate::channel::layout::{ENTRY_BYTES, SLOT_BYTES, VALUE_BYTES_MAX};
 use crate::channel::order::Entry;
 use crate::channel::post::{EntryHead, Lie, Post};
 use crate::schedule::ledger::Ledger;
-
-/// How long a worker may take to end the chunk that it is at, once all its calls are back.
-const END_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A chunk that was posted, until every call of it is somebody else's again.
 pub(crate) struct Running {
@@ -220,7 +218,7 @@ impl Running {
             return Ok(());
         }
         let since = *self.settled_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > END_TIME_MAX {
+        if since.elapsed() > watch::ending_max(self.job.work.terms.time_max) {
             return Err(Lie("it finished a chunk and never ended it"));
         }
         Ok(())

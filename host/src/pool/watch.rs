@@ -20,6 +20,9 @@ const UNWANTED_TIME_MAX: Duration = Duration::from_millis(10);
 /// How much longer than a call a worker may take that has work and names no call.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a worker may take to end a chunk whose calls are all back, whatever their limit.
+const ENDING_MAX: Duration = Duration::from_secs(10);
+
 /// Why a worker is to be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -84,6 +87,14 @@ pub(crate) fn judge(
     time_max.is_some_and(|most| ran >= most.saturating_add(slack)).then_some(Reason::TimedOut)
 }
 
+/// How long a worker may take to end a chunk whose calls, which have this limit, are all back.
+///
+/// Ending it takes microseconds. A module that keeps its worker instead keeps it from everybody, and no call is left
+/// that could run out of time.
+pub(crate) fn ending_max(time_max: Option<Duration>) -> Duration {
+    time_max.map_or(ENDING_MAX, |most| most.saturating_add(SILENCE_MAX).min(ENDING_MAX))
+}
+
 /// How often to look at a call with this limit.
 pub(crate) fn interval(time_max: Option<Duration>) -> Duration {
     const SHORTEST: Duration = Duration::from_millis(1);
@@ -137,6 +148,14 @@ mod tests {
         assert_eq!(judge(second, Some(second), true, false), None);
         assert_eq!(judge(2 * second, Some(second), true, false), Some(Reason::TimedOut));
         assert_eq!(judge(second, Some(2 * second), false, false), None);
+    }
+
+    #[test]
+    fn a_worker_is_given_back_not_much_later_than_a_call_would_be_stopped() {
+        let second = Duration::from_secs(1);
+        assert_eq!(ending_max(None), 10 * second);
+        assert_eq!(ending_max(Some(Duration::MAX)), 10 * second);
+        assert_eq!(ending_max(Some(second)), 2 * second);
     }
 
     #[test]

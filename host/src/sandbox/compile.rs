@@ -13,6 +13,8 @@ use super::{catalog, driver, engine};
 const MAGIC: &[u8] = b"\0asm";
 /// What follows them in a component, where a module has its version.
 const COMPONENT_LAYER: &[u8] = &[0x0d, 0, 1, 0];
+/// Bytes of a module in text form. Its parser makes up to eighty times as many of them, in the process that asks.
+const TEXT_BYTES_MAX: usize = 4 << 20;
 /// Bytes of an unknown file that a message shows.
 const SHOWN_BYTES_MAX: usize = 8;
 
@@ -37,6 +39,14 @@ pub(crate) enum CompileError {
     /// A component, where a module was expected.
     #[error("{COMPONENTS_UNSUPPORTED}")]
     Component,
+    /// More text than is read.
+    #[error(
+        "a module text of {bytes} bytes, at most {TEXT_BYTES_MAX} are read: convert it to the binary form first"
+    )]
+    TextTooLong {
+        /// How much there is.
+        bytes: usize,
+    },
     /// The text format has an error.
     #[error("invalid module text: {message} at line {line}, column {column}")]
     Text {
@@ -82,7 +92,7 @@ pub(crate) fn compile(wasm: &[u8]) -> Result<Artifact, CompileError> {
 
 /// A module in binary form: the bytes themselves, or what the text in them means.
 ///
-/// The text parser is part of the attack surface as well, so text is converted in the compiler process too.
+/// The supervisor calls it, too, so the length of a text is bounded: its parser is safe code, and hungry.
 ///
 /// # Errors
 ///
@@ -103,6 +113,9 @@ fn from_text(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
     };
     if text_is_component(text) {
         return Err(CompileError::Component);
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(CompileError::TextTooLong { bytes: text.len() });
     }
     wat::parse_str(text).map_err(|error| text_error(&error))
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
+use super::engine::TABLE_ELEMENTS_MAX;
 use super::memory::{self, Extent, Protected};
 use super::shared::{Belongings, Leftover, Shared};
 use super::wasi::{Clock, Stop, WasiHost};
@@ -30,6 +31,8 @@ pub(crate) struct Guest {
     pub(super) pull: Pull,
     /// What the guest said before it trapped.
     pub(super) panic: Option<String>,
+    /// The call that the accounts (what was printed, refused and said) are about.
+    accounted: Option<u32>,
     pub(super) shared: Shared,
     /// Whether it must not begin another call.
     is_spent: bool,
@@ -69,7 +72,8 @@ pub(super) struct Pull {
     pub(super) claimed: Option<u32>,
     /// Asked for, not yet ended.
     pub(super) running: Option<u32>,
-    /// Calls that this instance may still start.
+    /// Calls that the running entry of a pull loop may still start. None outside of one: a start function, or a task of
+    /// numbers, would run them where they were not meant to run, and know what fresh instances must not.
     pub(super) calls_left: u64,
     timed: bool,
     started: Instant,
@@ -98,11 +102,12 @@ impl Guest {
                 codec: Codec::Json,
                 claimed: None,
                 running: None,
-                calls_left: u64::MAX,
+                calls_left: 0,
                 timed: false,
                 started: Instant::now(),
             },
             panic: None,
+            accounted: None,
             shared: Shared::new(belongings),
             is_spent: false,
             environment,
@@ -118,11 +123,26 @@ impl Guest {
     /// Begins a call: names it, and starts its accounts afresh.
     pub(super) fn begin(&mut self, call: u32) {
         self.desk.begin(call);
-        self.printed.bytes = 0;
-        self.memory_limit.refused = false;
+        self.begin_accounts(Some(call));
         if self.pull.timed {
             self.pull.started = Instant::now();
         }
+    }
+
+    /// Begins the accounts of the call that runs now, if they are another one's. Whoever adds to them, or reads them,
+    /// asks first: in a batch, the driver goes on to the next call without telling anybody.
+    pub(super) fn keep_accounts(&mut self) {
+        let call = self.desk.begun();
+        if call != self.accounted {
+            self.begin_accounts(call);
+        }
+    }
+
+    fn begin_accounts(&mut self, call: Option<u32>) {
+        self.accounted = call;
+        self.printed.bytes = 0;
+        self.memory_limit.refused = false;
+        self.panic = None;
     }
 
     /// Ends a separately run call.
@@ -174,6 +194,7 @@ impl ResourceLimiter for Guest {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.keep_accounts();
         Ok(fits(desired, maximum) && self.memory_limit.take(desired - current))
     }
 
@@ -192,6 +213,10 @@ impl ResourceLimiter for Guest {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let bytes = (desired - current).saturating_mul(TABLE_ELEMENT_BYTES);
+        self.keep_accounts();
+        // Where the module sets no lower maximum, the pool of instances does, and that is a limit on memory, too.
+        let is_ours = maximum.is_some_and(|maximum| maximum >= TABLE_ELEMENTS_MAX);
+        self.memory_limit.refused |= is_ours && !fits(desired, maximum);
         Ok(fits(desired, maximum) && self.memory_limit.take(bytes))
     }
 }
@@ -227,6 +252,7 @@ impl WasiHost for Guest {
     }
 
     fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
+        self.keep_accounts();
         self.printed.bytes += bytes.len() as u64;
         if self.printed.bytes > self.printed.most {
             return Err(Stop::OutputTooLarge);
@@ -349,6 +375,7 @@ fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wa
 
 fn panicked(mut caller: Caller<'_, Guest>, message: u32, length: u32) -> wasmtime::Result<()> {
     hand_out(&mut caller, message, (length as usize).min(MESSAGE_BYTES_MAX), |guest, message| {
+        guest.keep_accounts();
         guest.panic = Some(String::from_utf8_lossy(message).into_owned());
         Ok(())
     })

@@ -475,7 +475,7 @@ impl Tenant {
             // What was opened after the last call had ended.
             self.store.data_mut().end_sharing(CallEnd::Normal, Calls::Pulled);
         }
-        self.calls += left - self.store.data().pull.calls_left;
+        self.calls += left - std::mem::take(&mut self.store.data_mut().pull.calls_left);
         result
     }
 
@@ -620,6 +620,7 @@ fn block_calls(call_ns: u64) -> u32 {
 
 /// How a call ended that ended in an error.
 fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
+    guest.keep_accounts();
     let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
     let frames = if guest.panic.is_some() { behind_the_panic(&frames) } else { &frames };
     let backtrace = numbered(frames);

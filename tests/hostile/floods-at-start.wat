@@ -1,0 +1,8 @@
+;; Aims at the output limit: prints for ever before there is a call.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\06\00\00\00") (data (i32.const 16) "flood\n")
+  (func (export "_initialize")
+    (loop $again (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8))) (br $again)))
+  (func (export "attack") (result i64) (i64.const 0)))

@@ -1,0 +1,23 @@
+;; Aims at the standard streams: reads from the one that is empty, closes all three, and prints all the same; counts
+;; what was not as it should be.
+(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\10\00\00\00")
+  (global $count (mut i64) (i64.const 0))
+  (func $expect (param $expected i32) (param $got i32)
+    (if (i32.ne (local.get $expected) (local.get $got))
+      (then (global.set $count (i64.add (global.get $count) (i64.const 1))))))
+  (func (export "attack") (result i64)
+    (i32.store (i32.const 8) (i32.const 77))
+    (call $expect (i32.const 0) (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (call $expect (i32.const 0) (i32.load (i32.const 8)))
+    (call $expect (i32.const 8) (call $write (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (call $expect (i32.const 8) (call $read (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (call $expect (i32.const 0) (call $close (i32.const 0)))
+    (call $expect (i32.const 0) (call $close (i32.const 1)))
+    (call $expect (i32.const 0) (call $close (i32.const 2)))
+    (call $expect (i32.const 0) (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (global.get $count)))
