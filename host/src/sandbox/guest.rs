@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
+use super::files::{Directory, Files};
 use super::memory::{self, Extent, Protected};
 use super::shared::{Belongings, Shared};
 use super::wasi::{Clock, Stop, WasiHost};
@@ -31,6 +32,8 @@ pub(crate) struct Guest {
     /// What the guest said before it trapped.
     pub(super) panic: Option<String>,
     pub(super) shared: Shared,
+    /// Closed with the instance.
+    files: Files,
     environment: Arc<[(String, String)]>,
 }
 
@@ -71,6 +74,7 @@ impl Guest {
         memory_bytes_max: u64,
         environment: Arc<[(String, String)]>,
         belongings: Arc<Belongings>,
+        directories: &Arc<[Directory]>,
     ) -> Self {
         Self {
             desk,
@@ -93,6 +97,7 @@ impl Guest {
             },
             panic: None,
             shared: Shared::new(belongings),
+            files: Files::new(directories),
             environment,
         }
     }
@@ -259,6 +264,10 @@ impl WasiHost for Guest {
                 now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
             }
         }
+    }
+
+    fn files(&mut self) -> &mut Files {
+        &mut self.files
     }
 }
 
