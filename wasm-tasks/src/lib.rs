@@ -1,14 +1,16 @@
 //! Example tasks for wasmpool, and hostile ones for its tests.
 //!
 //! Each file is a subject. [`tutorial`], [`numbers`], [`text`], [`shapes`] and [`orders`] show what tasks look like;
-//! [`shared`] works on shared objects; [`load`] keeps a core busy for benchmarks; [`state`], [`echo`], [`faults`] and [`hostile`] are there for the
-//! tests: what an instance remembers, what comes through unchanged, and every way in which a call can end badly.
+//! [`shared`] works on shared objects and [`files`] in granted directories; [`load`] keeps a core busy for benchmarks;
+//! [`state`], [`echo`], [`faults`] and [`hostile`] are there for the tests: what an instance remembers, what comes through
+//! unchanged, and every way in which a call can end badly.
 
 #![allow(clippy::print_stdout, reason = "a task's output is the pool's to show")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may"))]
 
 pub mod echo;
 pub mod faults;
+pub mod files;
 pub mod hostile;
 pub mod load;
 pub mod numbers;
