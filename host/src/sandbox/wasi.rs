@@ -588,13 +588,13 @@ mod tests {
 
     /// Records what the guest does; clocks stand still.
     #[derive(Default)]
-    struct Host {
+    pub(super) struct Host {
         memory: Option<Memory>,
         environment: Vec<(String, String)>,
         stdout: Vec<u8>,
         stderr: Vec<u8>,
         slept: Vec<Duration>,
-        files: Files,
+        pub(super) files: Files,
     }
 
     const OUTPUT_BYTES_MAX: usize = 100_000;
@@ -647,8 +647,8 @@ mod tests {
     }
 
     /// A guest with two pages of memory that does nothing but pass calls on.
-    struct Caller {
-        store: Store<Host>,
+    pub(super) struct Caller {
+        pub(super) store: Store<Host>,
         linker: Linker<Host>,
     }
 
@@ -659,7 +659,7 @@ mod tests {
     const SPIPE: i32 = Errno::NoSeek as i32;
 
     impl Caller {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let mut caller = Self::without_memory();
             let memory = Memory::new(&mut caller.store, wasmtime::MemoryType::new(2, None)).unwrap();
             caller.store.data_mut().memory = Some(memory);
@@ -700,36 +700,36 @@ mod tests {
             run.call(&mut self.store, ())
         }
 
-        fn call(&mut self, name: &str, arguments: &[u64]) -> i32 {
+        pub(super) fn call(&mut self, name: &str, arguments: &[u64]) -> i32 {
             self.try_call(name, arguments).unwrap()
         }
 
-        fn put(&mut self, address: u32, bytes: &[u8]) {
+        pub(super) fn put(&mut self, address: u32, bytes: &[u8]) {
             let memory = self.store.data().memory.unwrap();
             memory::write(&mut self.store, memory, address, bytes).unwrap();
         }
 
-        fn put_u32s(&mut self, address: u32, values: &[u32]) {
+        pub(super) fn put_u32s(&mut self, address: u32, values: &[u32]) {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             self.put(address, &bytes);
         }
 
-        fn bytes(&self, address: u32, length: usize) -> Vec<u8> {
+        pub(super) fn bytes(&self, address: u32, length: usize) -> Vec<u8> {
             let mut bytes = vec![0; length];
             memory::read(&self.store, self.store.data().memory.unwrap(), address, &mut bytes).unwrap();
             bytes
         }
 
-        fn u32(&self, address: u32) -> u32 {
+        pub(super) fn u32(&self, address: u32) -> u32 {
             u32_at(&self.bytes(address, 4), 0)
         }
 
-        fn u64(&self, address: u32) -> u64 {
+        pub(super) fn u64(&self, address: u32) -> u64 {
             u64_at(&self.bytes(address, 8), 0)
         }
     }
 
-    const MEMORY_BYTES: u64 = 2 * 65_536;
+    pub(super) const MEMORY_BYTES: u64 = 2 * 65_536;
 
     #[test]
     fn signatures_are_those_of_the_linked_functions() {
@@ -902,7 +902,7 @@ mod tests {
         bytes
     }
 
-    fn fd_subscription(userdata: u64, event: u8, fd: u32) -> Vec<u8> {
+    pub(super) fn fd_subscription(userdata: u64, event: u8, fd: u32) -> Vec<u8> {
         let mut bytes = clock_subscription(userdata, fd, 0, 0);
         bytes[8] = event;
         bytes

@@ -98,6 +98,7 @@ fn ways_out(ground: &Ground) -> Vec<String> {
     symlink("inner/../../outside/text", ground.inside("winding")).unwrap();
     symlink(&outside, ground.inside("directory")).unwrap();
     symlink("directory", ground.inside("chain")).unwrap();
+    symlink("../made", ground.inside("dangling")).unwrap();
     symlink("/proc/self/root", ground.inside("magic")).unwrap();
     let absolute = outside.join("text");
     let paths = [
@@ -114,6 +115,7 @@ fn ways_out(ground: &Ground) -> Vec<String> {
         "relative",
         "absolute",
         "winding",
+        "dangling",
         "directory/text",
         "directory/",
         "chain/text",

@@ -4,6 +4,9 @@
 //! All bytes go by way of our own memory, because the guest's may be shared with others. A guest that is granted no
 //! directory has these functions, too, and hears that its descriptors are bad: a module may import more than it uses.
 
+#[cfg(test)]
+mod tests;
+
 use rustix::fs::SeekFrom;
 
 use super::errno::Errno;
