@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
 use wasmpool::{DirRights, ErrorKind, FailureKind, Module};
+use wasmpool_tests::watchdog::SetWhenDropped;
 use wasmpool_tests::{
     Fixture, builder, failure, processes, tasks, tasks_in, text_in, ways_to_keep_instances,
 };
@@ -256,10 +257,9 @@ fn no_race_leads_out() {
                 }
             }
         });
+        let _over = SetWhenDropped(&over);
         let calls = ["/rw/inner/text", "/ro/inner/text"].map(|path| (path, 3_000)).repeat(4);
-        let texts = reads.starmap(calls);
-        over.store(true, Ordering::Relaxed);
-        texts.expect("texts")
+        reads.starmap(calls).expect("texts")
     });
     let texts: BTreeSet<String> = texts.into_iter().flatten().collect();
     assert!(texts.iter().eq(["further inside"]), "{texts:?}");

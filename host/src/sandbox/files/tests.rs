@@ -417,6 +417,15 @@ fn entries_are_listed_in_pieces_of_any_size() {
     }
 }
 
+/// Ends a thread that goes on until this is set, also when the test that has it fails.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Somebody exchanges a directory for a link to the outside, over and over, while a guest opens a file below it.
 #[test]
 fn no_race_leads_out() {
@@ -435,6 +444,7 @@ fn no_race_leads_out() {
                 fs::rename(&aside, &path).unwrap();
             }
         });
+        let _over = SetWhenDropped(&over);
         let (mut inside, mut refused) = (0, 0);
         for _ in 0..OPENINGS {
             match ground.read(WRITABLE, "inner/text") {
@@ -451,7 +461,6 @@ fn no_race_leads_out() {
             }
             let _ = ground.files.link(WRITABLE, b"text", WRITABLE, b"inner/new");
         }
-        over.store(true, Ordering::Relaxed);
         (inside, refused)
     });
     // Both were met, or the race was none.
