@@ -72,6 +72,7 @@ pub(crate) struct Directory {
 pub(crate) struct Files {
     granted: Arc<[Directory]>,
     slots: Vec<Option<Open>>,
+    open_max: usize,
 }
 
 /// What stands behind a descriptor.
@@ -138,7 +139,8 @@ impl Files {
     /// The files of a new instance: the granted directories, in their order, and nothing else.
     pub(crate) fn new(granted: &Arc<[Directory]>) -> Self {
         let grant = |number| Some(Open::Granted { number, listing: None });
-        Self { granted: Arc::clone(granted), slots: (0..granted.len()).map(grant).collect() }
+        let slots = (0..granted.len()).map(grant).collect();
+        Self { granted: Arc::clone(granted), slots, open_max: OPEN_MAX }
     }
 
     /// Under which path a descriptor was granted, if it was.
@@ -166,7 +168,7 @@ impl Files {
             may_change(rights)?;
         }
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
-        if free >= OPEN_MAX {
+        if free >= self.open_max {
             return Err(Errno::TooManyFiles);
         }
         let mode = if how.create { Mode::from_raw_mode(FILE_MODE) } else { Mode::empty() };

@@ -302,6 +302,8 @@ fn descriptors_are_the_lowest_free_numbers_and_end_at_the_limit() {
     let mut ground = Ground::new();
     let reading = Opening { read: true, ..Opening::default() };
     let files = &mut ground.files;
+    // The real limit would leave too few for tests that run beside this one.
+    files.open_max = 50;
     let open = |files: &mut Files| files.open(WRITABLE, b"text", reading);
     assert_eq!((open(files), open(files)), (Ok(5), Ok(6)));
     assert_eq!(files.close(5), Ok(()));
@@ -319,9 +321,9 @@ fn descriptors_are_the_lowest_free_numbers_and_end_at_the_limit() {
         }
     };
     assert_eq!(refusal, Errno::TooManyFiles);
-    assert!(count <= OPEN_MAX, "{count}");
-    assert_eq!(files.close(700), Ok(()));
-    assert_eq!(open(files), Ok(700));
+    assert_eq!(count, 50);
+    assert_eq!(files.close(40), Ok(()));
+    assert_eq!(open(files), Ok(40));
     for bad in [0, 1, 2, 2_000, u32::MAX] {
         assert_eq!(files.close(bad), Err(Errno::BadDescriptor));
         assert_eq!(files.status(bad), Err(Errno::BadDescriptor));
