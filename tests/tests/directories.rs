@@ -201,6 +201,9 @@ fn a_directory_is_granted_to_one_module_and_no_other() {
     assert_eq!(call(&granted, "read_file", "/in/text").as_deref(), Ok("granted"));
     assert!(call(&fixture.module, "read_file", "/in/text").is_err());
     assert_eq!(call(&grant().expect("again"), "read_file", "/in/text").as_deref(), Ok("granted"));
+    let task = fixture.module.task::<&str, String>("read_file").expect("a task");
+    let task = task.grant_dir(holder.path(), "/elsewhere", DirRights::ReadOnly).expect("granted");
+    assert_eq!(task.map(["/elsewhere/text"]).expect("read"), ["granted"]);
     let twice = granted.grant_dir("/", "in/", DirRights::ReadOnly).expect_err("a contradiction");
     assert_eq!(twice.kind(), ErrorKind::Setting);
     assert!(

@@ -318,7 +318,7 @@ Examples:
   wasmpool map tasks.wasm greet Ada Grace --raw
   wasmpool map ./tasks parse --strings --on-error continue < lines.txt
   wasmpool map tasks.wasm count 0..100 --value counter=i64 --print counter
-  wasmpool map tasks.wasm words a.txt b.txt --dir ./texts::/texts::ro
+  wasmpool map tasks.wasm words_in /texts/a /texts/b --dir ./texts::/texts::ro
   tail -f log.jsonl | wasmpool map tasks.wasm classify --timeout 250ms";
 
 const STARMAP_EXAMPLES: &str = "\

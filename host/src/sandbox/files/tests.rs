@@ -298,6 +298,32 @@ fn where_writing_is_granted_everything_can_be_done() {
 }
 
 #[test]
+fn between_two_directories_things_move_where_both_may_be_written_to() {
+    let mut ground = Ground::new();
+    let other = tempfile::tempdir().unwrap();
+    let directory = |path: &Path, rights| Directory {
+        descriptor: fs::File::open(path).unwrap().into(),
+        path: "/".to_owned(),
+        rights,
+    };
+    let both = [DirRights::ReadWrite, DirRights::ReadOnly].map(|rights| {
+        Files::new(
+            &vec![directory(&ground.inside(""), DirRights::ReadWrite), directory(other.path(), rights)]
+                .into(),
+        )
+    });
+    let [writable, readable] = both;
+    assert_eq!(readable.rename(3, b"text", 4, b"text"), Err(Errno::ReadOnly));
+    assert_eq!(readable.link(3, b"text", 4, b"text"), Err(Errno::ReadOnly));
+    assert_eq!(writable.link(3, b"text", 4, b"linked"), Ok(()));
+    assert_eq!(writable.rename(3, b"inner", 4, b"moved"), Ok(()));
+    assert_eq!(writable.rename(4, b"../granted/text", 3, b"stolen"), Err(Errno::NotPermitted));
+    ground.files = writable;
+    assert_eq!(ground.read(4, "moved/text").unwrap(), b"further inside");
+    assert_eq!(ground.read(4, "moved/../linked").unwrap(), b"inside");
+}
+
+#[test]
 fn descriptors_are_the_lowest_free_numbers_and_end_at_the_limit() {
     let mut ground = Ground::new();
     let reading = Opening { read: true, ..Opening::default() };
