@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
-use wasmpool_tests::cli::{check, check_prints, check_refuses};
+use wasmpool_tests::cli::{Wasmpool, check, check_prints, check_refuses};
 
 /// A directory with a file `text`, a link that leads out of it, and a secret beside it.
 fn ground() -> (TempDir, String) {
@@ -83,6 +83,14 @@ fn a_program_has_the_same_directories() {
     check(&["run", "files.wat", "text"], "", "", "", BAD_DESCRIPTOR);
     assert_eq!(fs::read_to_string(format!("{granted}/text")).expect("there"), "three little words");
     assert_eq!(fs::read_to_string(holder.path().join("secret")).expect("there"), "canary");
+}
+
+#[test]
+fn a_program_that_opens_without_end_is_told_so() {
+    let (_holder, granted) = ground();
+    let ended = Wasmpool::new(["run", &dir(&granted, ""), "opens-for-ever.wat"]).run("");
+    // Too many files, by whichever of preview 1's codes the runtime has for it.
+    assert!([29, 33, 41].contains(&ended.code()), "{}", ended.transcript());
 }
 
 #[test]

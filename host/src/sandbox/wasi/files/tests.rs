@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use proptest::prelude::*;
+use proptest::sample::select;
 use tempfile::TempDir;
 
 use super::super::tests::{Caller, MEMORY_BYTES, fd_subscription};
@@ -195,4 +197,68 @@ fn files_are_always_ready() {
     assert_eq!(caller.bytes(20_008, 2), [SUCCESS as u8, 0]);
     assert_eq!(caller.bytes(20_024, 1), [0]);
     assert_eq!(caller.bytes(20_040, 2), [BADF as u8, 0]);
+}
+
+/// All functions that take descriptors or paths.
+const FUNCTIONS: [&str; 30] = [
+    "fd_advise",
+    "fd_allocate",
+    "fd_close",
+    "fd_datasync",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_dir_name",
+    "fd_prestat_get",
+    "fd_pwrite",
+    "fd_read",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_seek",
+    "fd_sync",
+    "fd_tell",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_open",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+];
+
+/// Numbers that mean something somewhere, more often than any others.
+fn argument() -> impl Strategy<Value = u64> {
+    let edges = [u64::MAX, 1 << 31, 1 << 63, (1 << 32) - 1, MEMORY_BYTES - 1, MEMORY_BYTES, MEMORY_BYTES - 8];
+    prop_oneof![4 => 0..8u64, 3 => Just(PATH), 1 => 0..MEMORY_BYTES, 1 => select(edges.to_vec()), 1 => any::<u64>()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_arguments_break_the_host_or_leave_the_directory(
+        calls in prop::collection::vec((select(&FUNCTIONS[..]), prop::collection::vec(argument(), 9)), 1..12),
+    ) {
+        let holder = tempfile::tempdir().unwrap();
+        fs::create_dir(holder.path().join("granted")).unwrap();
+        fs::write(holder.path().join("secret"), "canary").unwrap();
+        let descriptor = fs::File::open(holder.path().join("granted")).unwrap().into();
+        let granted = Directory { descriptor, path: "/data".to_owned(), rights: DirRights::ReadWrite };
+        let mut caller = Caller::new();
+        caller.store.data_mut().files = Files::new(&vec![granted].into());
+        caller.put(PATH as u32, b"../secr\0a");
+        for (name, arguments) in calls {
+            let taken = super::super::signature(name).unwrap().parameters.len();
+            caller.call(name, &arguments[..taken]);
+        }
+        prop_assert_eq!(fs::read(holder.path().join("secret")).unwrap(), b"canary");
+        prop_assert_eq!(fs::read_dir(holder.path()).unwrap().count(), 2);
+    }
 }
