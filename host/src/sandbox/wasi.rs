@@ -2,7 +2,7 @@
 //!
 //! A task has no arguments and no input; what its language's library still asks for is somewhere to print, the time,
 //! the environment it was granted, random bytes, a way to sleep or exit, and the files in the directories that it was
-//! granted ([`files`]). These functions give just that, in a quarter of the time that wasmtime-wasi takes and without
+//! granted ([`files`], [`paths`]). These functions give just that, in a quarter of the time that wasmtime-wasi takes and without
 //! its threads. Programs (`run`) are wasmtime-wasi's.
 //!
 //! What a printed byte, a nanosecond or a variable *is* stays with the host ([`WasiHost`]); this file knows the
@@ -18,6 +18,7 @@
 
 pub(crate) mod errno;
 mod files;
+mod paths;
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use self::errno::Errno;
 use self::files::{
     fd_advise, fd_allocate, fd_datasync, fd_fdstat_set_rights, fd_filestat_set_size, fd_filestat_set_times,
     fd_pread, fd_prestat_dir_name, fd_prestat_get, fd_pwrite, fd_readdir, fd_renumber, fd_sync, fd_tell,
+};
+use self::paths::{
     path_create_directory, path_filestat_get, path_filestat_set_times, path_link, path_open, path_readlink,
     path_remove_directory, path_rename, path_symlink, path_unlink_file,
 };

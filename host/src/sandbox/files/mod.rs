@@ -1,10 +1,11 @@
 //! The files of one instance: the directories that it is granted, and what it has opened in them.
 //!
 //! ```text
-//!  wasi/paths     functions of preview 1 on files and directories: addresses, layouts
+//!  wasi           files and paths: functions of preview 1, which know addresses and layouts
 //!      │
 //!  files          descriptors of an instance by number; rights; one method per operation
 //!      │    ├── beneath   paths that cannot leave the directory they start from
+//!      │    ├── opening   how a file is to be opened
 //!      │    ├── listing   entries of a directory
 //!      │    └── stat      what is known of a file
 //!    Linux
@@ -32,6 +33,7 @@
 
 mod beneath;
 mod listing;
+mod opening;
 mod stat;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Timestamps};
 
 use self::beneath::Place;
+pub(crate) use self::opening::Opening;
 pub(crate) use self::stat::{STAT_BYTES, times};
 use super::wasi::errno::Errno;
 use crate::channel::control::DirRights;
@@ -84,26 +87,6 @@ enum Open {
     Directory { descriptor: OwnedFd, rights: DirRights },
     /// A regular file inside one.
     File { descriptor: OwnedFd, rights: DirRights },
-}
-
-/// How a file is to be opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Opening {
-    /// Follow a symbolic link at the end of the path.
-    pub(crate) follow: bool,
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-    pub(crate) create: bool,
-    /// Only a directory will do.
-    pub(crate) directory: bool,
-    /// It must not be there yet.
-    pub(crate) exclusive: bool,
-    pub(crate) truncate: bool,
-    /// Write at the end always.
-    pub(crate) append: bool,
-    /// Write through to the disk: contents, or everything.
-    pub(crate) sync_contents: bool,
-    pub(crate) sync: bool,
 }
 
 /// Where in a file to read or write.
@@ -451,29 +434,5 @@ fn may_change(rights: DirRights) -> Result<(), Errno> {
     match rights {
         DirRights::ReadWrite => Ok(()),
         DirRights::ReadOnly => Err(Errno::ReadOnly),
-    }
-}
-
-impl Opening {
-    fn flags(self) -> Result<OFlags, Errno> {
-        if self.directory && (self.create || self.exclusive || self.truncate) {
-            return Err(Errno::Invalid);
-        }
-        // Without waiting, and without taking a terminal: what is opened may turn out to be no file. Files never wait.
-        let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        flags |= match (self.read, self.write || self.truncate) {
-            (true, true) => OFlags::RDWR,
-            (false, true) => OFlags::WRONLY,
-            (_, false) => OFlags::RDONLY,
-        };
-        flags.set(OFlags::NOFOLLOW, !self.follow);
-        flags.set(OFlags::CREATE, self.create);
-        flags.set(OFlags::DIRECTORY, self.directory);
-        flags.set(OFlags::EXCL, self.create && self.exclusive);
-        flags.set(OFlags::TRUNC, self.truncate);
-        flags.set(OFlags::APPEND, self.append);
-        flags.set(OFlags::DSYNC, self.sync_contents);
-        flags.set(OFlags::SYNC, self.sync);
-        Ok(flags)
     }
 }

@@ -1,4 +1,4 @@
-//! The functions of preview 1 on files and directories.
+//! The functions of preview 1 on open files and directories.
 //!
 //! They know addresses, layouts and flags; what a descriptor is and what may be done with it is [`Files`]' affair.
 //! All bytes go by way of our own memory, because the guest's may be shared with others. A guest that is granted no
@@ -11,31 +11,17 @@ use rustix::fs::SeekFrom;
 
 use super::errno::Errno;
 use super::{Failure, Guest, IOVECS_MAX, Outcome, RIGHT_FD_READ, RIGHT_FD_WRITE, WasiHost, is_open};
-use crate::sandbox::files::{At, FIRST, Files, Opening, STAT_BYTES, times};
-
-/// Bytes of a path, as Linux has it.
-const PATH_BYTES_MAX: u32 = 4_096;
+use crate::sandbox::files::{At, FIRST, Files, times};
 
 /// Bytes that go between a file and the guest at a time. Writes up to this length reach the file as one.
 const BLOCK_BYTES: usize = 65_536;
 
-const LOOKUP_FOLLOW: u32 = 1;
-
-const OPEN_CREATE: u32 = 1;
-const OPEN_DIRECTORY: u32 = 2;
-const OPEN_EXCLUSIVE: u32 = 4;
-const OPEN_TRUNCATE: u32 = 8;
-
-const FLAG_APPEND: u32 = 1;
-const FLAG_DSYNC: u32 = 2;
-const FLAG_RSYNC: u32 = 8;
-const FLAG_SYNC: u32 = 16;
-
+pub(super) const FLAG_APPEND: u32 = 1;
 /// Whatever preview 1 has rights for, but for sockets. What a directory says it passes on is all of it: who opens
 /// something for writing in one that may only be read is to hear so, rather than get less than was asked for.
 const ALL_RIGHTS: u64 = (1 << 28) - 1;
 
-/// Rights without which a file's descriptor can still do everything else: to read, and to write and allocate.
+/// Rights that a file's descriptor lacks which was not opened to read, or not to write: to write, allocate and cut off.
 const READING_RIGHTS: u64 = RIGHT_FD_READ;
 const WRITING_RIGHTS: u64 = RIGHT_FD_WRITE | 1 << 8 | 1 << 22;
 
@@ -46,15 +32,6 @@ impl<T: WasiHost> Guest<'_, T> {
         let done = act(self, &mut files);
         *self.host().files() = files;
         done
-    }
-
-    fn path(&self, address: u32, length: u32) -> Result<Vec<u8>, Failure> {
-        if length > PATH_BYTES_MAX {
-            return Err(Errno::NameTooLong.into());
-        }
-        let mut path = vec![0; length as usize];
-        self.read(address, &mut path)?;
-        Ok(path)
     }
 }
 
@@ -348,156 +325,4 @@ pub(super) fn fd_readdir<T: WasiHost>(
         Ok::<_, Failure>(filled)
     })?;
     guest.write_u32(used, filled)
-}
-
-// Paths.
-
-#[allow(clippy::too_many_arguments, reason = "they are preview 1's")]
-pub(super) fn path_open<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    lookup: u32,
-    path: u32,
-    path_bytes: u32,
-    open: u32,
-    rights: u64,
-    _inheriting: u64,
-    flags: u32,
-    opened: u32,
-) -> Outcome {
-    let how = Opening {
-        follow: lookup & LOOKUP_FOLLOW != 0,
-        read: rights & READING_RIGHTS != 0,
-        write: rights & WRITING_RIGHTS != 0,
-        create: open & OPEN_CREATE != 0,
-        directory: open & OPEN_DIRECTORY != 0,
-        exclusive: open & OPEN_EXCLUSIVE != 0,
-        truncate: open & OPEN_TRUNCATE != 0,
-        append: flags & FLAG_APPEND != 0,
-        sync_contents: flags & FLAG_DSYNC != 0,
-        sync: flags & (FLAG_SYNC | FLAG_RSYNC) != 0,
-    };
-    let path = guest.path(path, path_bytes)?;
-    guest.check(opened, 4)?;
-    let number = guest.host().files().open(fd, &path, how)?;
-    guest.write_u32(opened, number)
-}
-
-pub(super) fn path_create_directory<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    path: u32,
-    path_bytes: u32,
-) -> Outcome {
-    let path = guest.path(path, path_bytes)?;
-    Ok(guest.host().files().create_directory(fd, &path)?)
-}
-
-pub(super) fn path_filestat_get<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    lookup: u32,
-    path: u32,
-    path_bytes: u32,
-    stat: u32,
-) -> Outcome {
-    let path = guest.path(path, path_bytes)?;
-    let described: [u8; STAT_BYTES] = guest.host().files().stat_at(fd, &path, lookup & LOOKUP_FOLLOW != 0)?;
-    guest.write(stat, &described)
-}
-
-#[allow(clippy::too_many_arguments, reason = "they are preview 1's")]
-pub(super) fn path_filestat_set_times<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    lookup: u32,
-    path: u32,
-    path_bytes: u32,
-    access_ns: u64,
-    modification_ns: u64,
-    flags: u32,
-) -> Outcome {
-    let times = times(access_ns, modification_ns, flags)?;
-    let path = guest.path(path, path_bytes)?;
-    Ok(guest.host().files().set_times_at(fd, &path, lookup & LOOKUP_FOLLOW != 0, &times)?)
-}
-
-#[allow(clippy::too_many_arguments, reason = "they are preview 1's")]
-pub(super) fn path_link<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    lookup: u32,
-    path: u32,
-    path_bytes: u32,
-    new_fd: u32,
-    new_path: u32,
-    new_path_bytes: u32,
-) -> Outcome {
-    if lookup & LOOKUP_FOLLOW != 0 {
-        return Err(Errno::Invalid.into());
-    }
-    let (path, new_path) = (guest.path(path, path_bytes)?, guest.path(new_path, new_path_bytes)?);
-    Ok(guest.host().files().link(fd, &path, new_fd, &new_path)?)
-}
-
-/// Writes as much of a link's target as there is room for.
-pub(super) fn path_readlink<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    path: u32,
-    path_bytes: u32,
-    buffer: u32,
-    length: u32,
-    used: u32,
-) -> Outcome {
-    let path = guest.path(path, path_bytes)?;
-    let target = guest.host().files().read_link(fd, &path)?;
-    let bytes = target.len().min(length as usize);
-    guest.write(buffer, &target[..bytes])?;
-    guest.write_u32(used, bytes as u32)
-}
-
-pub(super) fn path_remove_directory<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    path: u32,
-    path_bytes: u32,
-) -> Outcome {
-    let path = guest.path(path, path_bytes)?;
-    Ok(guest.host().files().remove_directory(fd, &path)?)
-}
-
-pub(super) fn path_rename<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    path: u32,
-    path_bytes: u32,
-    new_fd: u32,
-    new_path: u32,
-    new_path_bytes: u32,
-) -> Outcome {
-    let (path, new_path) = (guest.path(path, path_bytes)?, guest.path(new_path, new_path_bytes)?);
-    Ok(guest.host().files().rename(fd, &path, new_fd, &new_path)?)
-}
-
-pub(super) fn path_symlink<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    target: u32,
-    target_bytes: u32,
-    fd: u32,
-    path: u32,
-    path_bytes: u32,
-) -> Outcome {
-    let (target, path) = (guest.path(target, target_bytes)?, guest.path(path, path_bytes)?);
-    Ok(guest.host().files().symlink(&target, fd, &path)?)
-}
-
-pub(super) fn path_unlink_file<T: WasiHost>(
-    mut guest: Guest<'_, T>,
-    fd: u32,
-    path: u32,
-    path_bytes: u32,
-) -> Outcome {
-    let path = guest.path(path, path_bytes)?;
-    Ok(guest.host().files().unlink(fd, &path)?)
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tempfile::TempDir;
 
+use super::super::paths::PATH_BYTES_MAX;
 use super::super::tests::{Caller, MEMORY_BYTES, fd_subscription};
 use super::*;
 use crate::channel::control::DirRights;
@@ -169,6 +170,30 @@ fn paths_and_lists_have_limits() {
     assert_eq!(caller.call("fd_read", &[file, 0, 1_025, RESULT]), Errno::Invalid as i32);
     assert_eq!(caller.call("path_link", &[3, 1, PATH, 4, 3, PATH, 4]), Errno::Invalid as i32);
     assert_eq!(caller.call("path_filestat_set_times", &[3, 0, PATH, 4, 0, 0, 3]), Errno::Invalid as i32);
+}
+
+#[test]
+fn a_descriptor_says_what_it_was_opened_for() {
+    let (mut caller, _directory) = guest();
+    // As Go asks for reading: with the right to cut the file off.
+    const CUT_OFF: u64 = 1 << 22;
+    for (asked, can_read, can_write) in [
+        (RIGHT_FD_READ | CUT_OFF, true, false),
+        (RIGHT_FD_WRITE, false, true),
+        (RIGHT_FD_READ | RIGHT_FD_WRITE, true, true),
+        (0, true, false),
+    ] {
+        let (_, file) = open(&mut caller, "text", 0, asked);
+        assert_eq!(caller.call("fd_fdstat_get", &[file, BUFFER]), SUCCESS);
+        let rights = caller.u64(BUFFER as u32 + 8);
+        assert_eq!((rights & RIGHT_FD_READ != 0, rights & RIGHT_FD_WRITE != 0), (can_read, can_write));
+        assert_eq!(rights & CUT_OFF != 0, can_write);
+        caller.put_u32s(100, &[2_000, 1]);
+        let read = caller.call("fd_read", &[file, 100, 1, RESULT]);
+        let written = caller.call("fd_write", &[file, 100, 1, RESULT]);
+        let expected = |can| if can { SUCCESS } else { BADF };
+        assert_eq!((read, written), (expected(can_read), expected(can_write)));
+    }
 }
 
 #[test]
