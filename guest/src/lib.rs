@@ -49,6 +49,8 @@
 //! - **Numbers alone**: a task whose parameters and result are all `i32`, `i64`, `f32` or `f64` is also exported as
 //!   a plain function, which costs a few nanoseconds a call. Nothing has to be done for it.
 //! - **Output**: what a task prints goes to the pool's standard error, whole lines, also when the last is unfinished.
+//! - **Files**: `std::fs` works in the directories that the task is granted (`--dir`), under the paths that they are
+//!   granted by. Without one, there are no files.
 //!
 //! Floats that JSON lacks are written, and read, as the texts `"NaN"`, `"Infinity"` and `"-Infinity"`. Input and results may be
 //! nested up to 128 deep.

@@ -172,9 +172,9 @@ fn modules_that_cannot_be_used_say_why_and_exit_96() {
 
 #[test]
 fn each_import_that_is_not_granted_is_named() {
-    let line = "module `ungranted.wat` imports what it is not given: `print` from `env`, `path_open` from \
+    let line = "module `ungranted.wat` imports what it is not given: `print` from `env`, `sock_accept` from \
                 `wasi_snapshot_preview1`; tasks may import wasmpool's own functions and those of \
-                wasi_snapshot_preview1 that need no files";
+                wasi_snapshot_preview1 but sockets and signals";
     check_refuses(&["map", "ungranted.wat", "identity", "0..3"], "", line, 96);
 }
 

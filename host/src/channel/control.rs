@@ -52,7 +52,8 @@ pub(crate) struct HelloBack {
 
 /// Tells a worker to serve a module; with the descriptors of module, drivers, down and up region, and [`Service`].
 ///
-/// Frames of [`Objects`] follow until each of the service's grants has its descriptor.
+/// Frames of [`Objects`] follow until each of the service's grants has its descriptor, and then frames of
+/// [`Directories`] in the same way.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Load {
     /// Whom the worker is to be when it works on shared objects; none when it is granted none.
@@ -74,6 +75,28 @@ pub(crate) struct Grant {
     pub(crate) rights: Rights,
 }
 
+/// Brings the descriptors of up to [`DESCRIPTORS_MAX`] granted directories, in the order in which they were announced.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Directories;
+
+/// What guests may do in a directory that they are granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum DirRights {
+    /// List it and read what is in it, also further down. Nothing can be changed, made or removed.
+    ReadOnly,
+    /// Everything that a file system has to offer: make, write, rename, link and remove.
+    ReadWrite,
+}
+
+/// A directory that a worker's calls may work in. Its descriptor is all that the worker gets of its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Directory {
+    /// The path under which they find it.
+    pub(crate) path: String,
+    /// What they may do there.
+    pub(crate) rights: DirRights,
+}
+
 /// What a worker serves. It is as long as the module has tasks, so it travels as a sealed file, in MessagePack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Service {
@@ -91,6 +114,8 @@ pub(crate) struct Service {
     pub(crate) stand_ins: Vec<String>,
     /// The shared objects that its calls may open. Where there are any, calls are run one by one.
     pub(crate) grants: Vec<Grant>,
+    /// The directories that its calls may work in.
+    pub(crate) directories: Vec<Directory>,
 }
 
 impl Service {
@@ -141,6 +166,8 @@ pub(crate) struct NumericEntry {
 }
 
 /// Tells a command process what to run; with the descriptors of the module and of the standard streams.
+///
+/// Frames of [`Directories`] follow until each of its directories has its descriptor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// The program's name and its arguments.
@@ -149,6 +176,8 @@ pub(crate) struct Run {
     pub(crate) environment: Vec<(String, String)>,
     /// Most bytes of the program's memories.
     pub(crate) memory_bytes_max: u64,
+    /// The directories that the program may work in.
+    pub(crate) directories: Vec<Directory>,
 }
 
 /// What a worker says.

@@ -13,6 +13,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::directory::{self, DirectoryFlag};
 use super::exit::Exit;
 use super::objects::declare::{self, Declaration};
 use super::output::Shape;
@@ -50,7 +51,7 @@ pub(crate) enum Verb {
     /// Runs a WASI command, as if it were a program of its own
     ///
     /// What follows MODULE is the program's. Its standard streams and its exit code are the command's; it sees the
-    /// granted environment variables and no files.
+    /// granted environment variables and directories, and nothing else.
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArguments),
     /// Shows a module's tasks, types, imports and limits without running anything
@@ -90,6 +91,11 @@ pub(crate) struct OneCall {
 /// `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
+    /// Let the program work in the directory HOST, which it finds under GUEST; `ro`: only read there
+    ///
+    /// GUEST is HOST as typed unless given. May be given more than once. Nothing outside of it can be reached.
+    #[arg(long, value_name = "HOST[::GUEST[::ro]]", value_parser = directory_parser())]
+    pub(crate) dir: Vec<DirectoryFlag>,
     /// Let the program see an environment variable, by default with its value here
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = environment)]
     pub(crate) env: Vec<EnvironmentFlag>,
@@ -163,6 +169,17 @@ pub(crate) struct Flags {
     /// Most bytes that a call may write to its stdout and stderr [default: 16MiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "Limits and grants")]
     pub(crate) max_output: Option<u64>,
+    /// Let the task work in the directory HOST, which it finds under GUEST; `ro`: only read there
+    ///
+    /// GUEST is HOST as typed unless given. May be given more than once. Nothing outside of it can be reached, by
+    /// whatever path or link, and without this flag there are no files at all.
+    #[arg(
+        long,
+        value_name = "HOST[::GUEST[::ro]]",
+        value_parser = directory_parser(),
+        help_heading = "Limits and grants"
+    )]
+    pub(crate) dir: Vec<DirectoryFlag>,
     /// Let the task see an environment variable, by default with its value here
     ///
     /// May be given more than once. Nothing else of the environment can be seen.
@@ -301,6 +318,7 @@ Examples:
   wasmpool map tasks.wasm greet Ada Grace --raw
   wasmpool map ./tasks parse --strings --on-error continue < lines.txt
   wasmpool map tasks.wasm count 0..100 --value counter=i64 --print counter
+  wasmpool map tasks.wasm words_in /texts/a /texts/b --dir ./texts::/texts::ro
   tail -f log.jsonl | wasmpool map tasks.wasm classify --timeout 250ms";
 
 const STARMAP_EXAMPLES: &str = "\
@@ -318,6 +336,7 @@ Examples:
 const RUN_EXAMPLES: &str = "\
 Examples:
   wasmpool run app.wasm --flag-of-the-app file
+  wasmpool run --dir . app.wasm notes.txt
   wasmpool run --env LANG --max-memory 1GiB app.wasm < input.txt";
 
 const INSPECT_EXAMPLES: &str = "\
@@ -358,7 +377,7 @@ pub(crate) fn explain(error: &clap::Error) -> Exit {
 }
 
 /// Stands before an argument that looks like a negative number. No argument of a process can hold it itself.
-const GUARD: char = '\0';
+pub(super) const GUARD: char = '\0';
 
 fn guarded(argument: OsString) -> OsString {
     let negative = matches!(argument.as_encoded_bytes(), [b'-', digit, ..] if digit.is_ascii_digit());
@@ -385,6 +404,10 @@ fn path_parser() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
         let unguarded = path.to_str().and_then(|text| text.strip_prefix(GUARD)).map(PathBuf::from);
         unguarded.unwrap_or_else(|| PathBuf::from(path))
     })
+}
+
+fn directory_parser() -> impl clap::builder::TypedValueParser<Value = DirectoryFlag> {
+    OsStringValueParser::new().try_map(|typed| directory::parse(&typed))
 }
 
 fn unguarded_error(mut error: clap::Error) -> clap::Error {
@@ -440,6 +463,7 @@ fn one_line(page: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::control::DirRights;
 
     fn typed(line: &[&str]) -> Result<Arguments, clap::Error> {
         parse(std::iter::once("wasmpool").chain(line.iter().copied()).map(OsString::from))
@@ -516,6 +540,9 @@ mod tests {
             "--env=A=b=c",
             "--env",
             "EMPTY=",
+            "--dir",
+            "in::/in::ro",
+            "--dir=out",
         ]);
         let flags = each.flags;
         assert_eq!(flags.format, Shape::Records);
@@ -526,6 +553,9 @@ mod tests {
         let environment: Vec<(&str, Option<&str>)> =
             flags.env.iter().map(|flag| (flag.name.as_str(), flag.value.as_deref())).collect();
         assert_eq!(environment, [("HOME", None), ("A", Some("b=c")), ("EMPTY", Some(""))]);
+        let directories: Vec<(&str, DirRights)> =
+            flags.dir.iter().map(|flag| (flag.guest.as_str(), flag.rights)).collect();
+        assert_eq!(directories, [("/in", DirRights::ReadOnly), ("out", DirRights::ReadWrite)]);
     }
 
     #[test]
@@ -561,6 +591,11 @@ mod tests {
         check_refused(
             &["map", "m", "t", "--env", "=x"],
             "invalid value '=x' for '--env <NAME[=VALUE]>': the name is missing; give NAME or NAME=VALUE",
+        );
+        check_refused(
+            &["map", "m", "t", "--dir", "a::b::rw"],
+            "invalid value 'a::b::rw' for '--dir <HOST[::GUEST[::ro]]>': behind HOST::GUEST only `::ro` can stand, \
+             for a directory to read",
         );
     }
 

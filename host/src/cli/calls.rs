@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use wasmpool_abi::Codec;
 
 use super::deliver::{Delivery, line_of};
+use super::directory::DirectoryFlag;
 use super::exit::Exit;
 use super::inputs::{
     Binder, InputError, JsonLines, LINE_BYTES_MAX, Parameters, Piece, Text, refuse_terminal,
@@ -85,6 +86,9 @@ fn pool(calls: &Calls) -> Result<Pool, Error> {
     }
     for (name, value) in &calls.environment {
         builder = builder.env(name, value);
+    }
+    for DirectoryFlag { host, guest, rights } in &calls.directories {
+        builder = builder.dir(host, guest, *rights);
     }
     builder.build()
 }

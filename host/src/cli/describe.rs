@@ -33,7 +33,8 @@ fn describe(module: &str, wasm: &[u8], catalog: &Catalog) -> Catalogue {
     let ungranted = catalog.ungranted_imports();
     let grant = |import: &crate::sandbox::catalog::Import| {
         if !ungranted.iter().any(|other| other.module == import.module && other.name == import.name) {
-            Grant::Granted
+            let on_paths = import.module == crate::sandbox::wasi::MODULE && import.name.starts_with("path_");
+            if on_paths { Grant::WithDir } else { Grant::Granted }
         } else if import.module == crate::sandbox::wasi::MODULE {
             Grant::NotGranted
         } else {

@@ -69,6 +69,8 @@ pub(crate) struct Import {
 pub(crate) enum Grant {
     /// Every module has it.
     Granted,
+    /// Every module has it, and it works in directories that are granted.
+    WithDir,
     /// Calls fail unless a flag grants more.
     NotGranted,
     /// No flag makes it work.
@@ -177,6 +179,7 @@ fn import_rows(imports: &[Import]) -> Vec<Row> {
         .map(|import| {
             let grant = match import.grant {
                 Grant::Granted => "granted",
+                Grant::WithDir => "granted, finds files with --dir only",
                 Grant::NotGranted => "not granted",
                 Grant::Unknown => "unknown, calls that need it fail",
             };
@@ -292,7 +295,8 @@ mod tests {
             ],
             imports: vec![
                 import("env", "launch", Grant::Unknown),
-                import("wasi_snapshot_preview1", "path_open", Grant::NotGranted),
+                import("wasi_snapshot_preview1", "path_open", Grant::WithDir),
+                import("wasi_snapshot_preview1", "sock_accept", Grant::NotGranted),
                 import("wasi_snapshot_preview1", "fd_write", Grant::Granted),
             ],
             memories: vec![Memory { initial_bytes: 17 << 16, max_bytes: None }],
@@ -314,9 +318,10 @@ tasks
   tick()                                            sdk      Counts.
 
 imports
-  wasi_snapshot_preview1.fd_write   granted
-  wasi_snapshot_preview1.path_open  not granted
-  env.launch                        unknown, calls that need it fail
+  wasi_snapshot_preview1.fd_write     granted
+  wasi_snapshot_preview1.path_open    granted, finds files with --dir only
+  wasi_snapshot_preview1.sock_accept  not granted
+  env.launch                          unknown, calls that need it fail
 
 memory
   1.1 MiB at the start  grows as far as the limit allows
@@ -347,7 +352,8 @@ warnings
         assert_eq!(value["tasks"][0]["documentation"], "Cubes a number.\n\nExactly.");
         assert_eq!(value["tasks"][1]["parameters"][1], serde_json::json!({ "name": null, "type": "u8" }));
         assert_eq!(value["tasks"][1]["kind"], "sdk");
-        assert_eq!(value["imports"][1]["grant"], "not-granted");
+        assert_eq!(value["imports"][1]["grant"], "with-dir");
+        assert_eq!(value["imports"][2]["grant"], "not-granted");
         assert_eq!(value["memories"][0]["max_bytes"], serde_json::Value::Null);
     }
 

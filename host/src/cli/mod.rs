@@ -20,6 +20,7 @@ mod calls;
 mod cells;
 mod deliver;
 mod describe;
+mod directory;
 mod exit;
 mod inputs;
 mod inspect;

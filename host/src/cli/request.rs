@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::args::{
     Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, RunArguments, Verb,
 };
+use super::directory::DirectoryFlag;
 use super::inputs::{Binding, Text};
 use super::objects::Objects;
 use super::output::{Order, Shape, Strings};
@@ -39,6 +40,8 @@ pub(crate) struct Calls {
     pub(crate) deadline: Option<Duration>,
     pub(crate) memory_bytes_max: Option<u64>,
     pub(crate) output_bytes_max: Option<u64>,
+    /// What the task may see of the file system.
+    pub(crate) directories: Vec<DirectoryFlag>,
     /// Names and values that the task may see.
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) shape: Shape,
@@ -105,6 +108,7 @@ impl Request {
             deadline: flags.deadline,
             memory_bytes_max: flags.max_memory,
             output_bytes_max: flags.max_output,
+            directories: flags.dir,
             environment: granted(flags.env, variable)?,
             shape: flags.format,
             strings: if flags.raw { Strings::Raw } else { Strings::Quoted },

@@ -1,14 +1,17 @@
 //! `run`: a WASI program, once, as if it were a program of its own.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use super::args::RunArguments;
+use super::directory::DirectoryFlag;
 use super::exit::Exit;
 use super::request::granted;
 use super::{Refusal, module_file};
 use crate::channel::control::{Control, ControlError, Run, WorkerSays};
 use crate::pool::compile::{Cache, START_TIME_MAX, artifact, greet};
-use crate::pool::{self, MEMORY_BYTES_DEFAULT};
+use crate::pool::directories::{self, GrantedDirectory};
+use crate::pool::{self, ErrorKind, MEMORY_BYTES_DEFAULT};
 use crate::process::child::Exit as Ended;
 use crate::process::nursery;
 use crate::process::reentry::Role;
@@ -25,6 +28,7 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
             format!("{name} is no WASI command: it exports no _start; `map` and `apply` call its tasks");
         return Err(Refusal::new(Exit::Unusable, anyhow::Error::msg(text)));
     }
+    let directories = open(&arguments.dir)?;
     let code = artifact(&wasm, &name, Cache::of_user().as_ref()).map_err(unusable)?;
     let environment = granted(arguments.env, |name| std::env::var(name).ok());
     let environment = environment.map_err(|text| Refusal::new(Exit::Usage, anyhow::Error::msg(text)))?;
@@ -35,11 +39,31 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
         arguments: words,
         environment,
         memory_bytes_max: arguments.max_memory.unwrap_or(MEMORY_BYTES_DEFAULT),
+        directories: directories::describe(&directories),
     };
-    start(&run, &code, &name)
+    start(&run, &code, &directories, &name)
 }
 
-fn start(run: &Run, code: &pool::module::Artifact, name: &str) -> Result<u8, Refusal> {
+/// Opens the directories that the program is granted.
+fn open(flags: &[DirectoryFlag]) -> Result<Vec<Arc<GrantedDirectory>>, Refusal> {
+    let mut directories = Vec::new();
+    for DirectoryFlag { host, guest, rights } in flags {
+        let opened = GrantedDirectory::open(host, guest, *rights)
+            .and_then(|directory| directories::with_one_more(&mut directories, directory));
+        opened.map_err(|error| match error.kind() {
+            ErrorKind::Setting => Refusal::new(Exit::Usage, error),
+            _ => Refusal::new(Exit::Unusable, error),
+        })?;
+    }
+    Ok(directories)
+}
+
+fn start(
+    run: &Run,
+    code: &pool::module::Artifact,
+    directories: &[Arc<GrantedDirectory>],
+    name: &str,
+) -> Result<u8, Refusal> {
     let unusable = |error: anyhow::Error| Refusal::new(Exit::Unusable, error);
     let (control, theirs) = Control::pair().map_err(|error| unusable(error.into()))?;
     let (died, death) = std::sync::mpsc::channel();
@@ -52,6 +76,7 @@ fn start(run: &Run, code: &pool::module::Artifact, name: &str) -> Result<u8, Ref
     let descriptors = [code.module.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let said = greet(&control)
         .and_then(|()| control.send(run, &descriptors))
+        .and_then(|()| directories::send(&control, directories))
         .and_then(|()| control.receive::<WorkerSays>(START_TIME_MAX));
     match said {
         Ok(WorkerSays::Ready) => {}

@@ -1,4 +1,4 @@
-//! A module together with the shared objects that its calls may open.
+//! A module together with the shared objects and directories that its calls may open.
 //!
 //! Rights are fixed when a worker is told its module, so that a module with grants is, to everybody who schedules,
 //! a module of its own: another queue, other workers. Its code is the same. It is made when the first job needs it,
@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::directories::{self, GrantedDirectory};
 use super::error::{Error, ErrorKind};
 use super::module::ModuleState;
 use super::objects::{Entry, Granted};
@@ -20,11 +21,13 @@ pub(super) struct Admission {
 
 impl Admission {
     /// Whether these are its grants.
-    pub(super) fn is_of(&self, granted: &[Granted]) -> bool {
+    pub(super) fn is_of(&self, granted: &[Granted], directories: &[Arc<GrantedDirectory>]) -> bool {
         let is_same = |(one, other): (&Granted, &Granted)| {
             Arc::ptr_eq(&one.entry, &other.entry) && one.rights == other.rights
         };
-        self.state.granted.len() == granted.len() && self.state.granted.iter().zip(granted).all(is_same)
+        self.state.granted.len() == granted.len()
+            && self.state.granted.iter().zip(granted).all(is_same)
+            && are_same(&self.state.directories, directories)
     }
 }
 
@@ -34,20 +37,27 @@ impl Drop for Admission {
     }
 }
 
+fn are_same(one: &[Arc<GrantedDirectory>], other: &[Arc<GrantedDirectory>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_same(other))
+}
+
 /// A module as somebody uses it.
 #[derive(Clone)]
 pub(super) struct Use {
     shared: Arc<Shared>,
-    /// The module without grants.
+    /// The module with what its pool grants to all.
     base: Arc<ModuleState>,
     /// In the order of their names.
     granted: Vec<Granted>,
+    /// All of them, the pool's first.
+    directories: Vec<Arc<GrantedDirectory>>,
     admission: OnceLock<Arc<Admission>>,
 }
 
 impl Use {
     pub(super) fn new(shared: Arc<Shared>, base: Arc<ModuleState>) -> Self {
-        Self { shared, base, granted: Vec::new(), admission: OnceLock::new() }
+        let directories = base.directories.to_vec();
+        Self { shared, base, granted: Vec::new(), directories, admission: OnceLock::new() }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -67,24 +77,35 @@ impl Use {
         self.admission = OnceLock::new();
     }
 
+    /// Grants one more directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] when it contradicts another one.
+    pub(super) fn grant_directory(&mut self, directory: Arc<GrantedDirectory>) -> Result<(), Error> {
+        self.admission = OnceLock::new();
+        directories::with_one_more(&mut self.directories, directory)
+    }
+
     /// The module that jobs are given to.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SetUp`] when the system has no memory or no descriptor left.
     pub(super) fn module(&self) -> Result<&Arc<ModuleState>, Error> {
-        if self.granted.is_empty() {
+        if self.granted.is_empty() && are_same(&self.directories, &self.base.directories) {
             return Ok(&self.base);
         }
         if let Some(admission) = self.admission.get() {
             return Ok(&admission.state);
         }
-        let admission = self.base.admissions.find_or(&self.granted, || self.admit())?;
+        let admission = self.base.admissions.find_or(&self.granted, &self.directories, || self.admit())?;
         Ok(&self.admission.get_or_init(|| admission).state)
     }
 
     fn admit(&self) -> Result<Arc<Admission>, Error> {
-        let state = self.base.with_grants(self.granted.clone().into()).map_err(|error| {
+        let (granted, directories) = (self.granted.clone().into(), self.directories.clone().into());
+        let state = self.base.with_grants(granted, directories).map_err(|error| {
             let text = format!("module {} cannot be handed to workers with its grants", self.base.name);
             Error::new(ErrorKind::SetUp, text).with_source(error)
         })?;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::compile::{START_TIME_MAX, greet};
+use super::directories;
 use super::module::ModuleState;
 use super::objects::Stake;
 use super::relief::{self, Relief, SPARE_TIME, relieve};
@@ -619,6 +620,7 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
         let descriptors = descriptors.map_err(set_up)?;
         blank.control.send(&Objects, &descriptors).map_err(|error| ended(&blank.child, &error))?;
     }
+    directories::send(&blank.control, &module.directories).map_err(|error| ended(&blank.child, &error))?;
     match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
         Ok(WorkerSays::Ready) => Ok(post),
         Ok(WorkerSays::Refused(reason)) => Err(LoadProblem::Refused(reason)),

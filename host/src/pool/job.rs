@@ -68,8 +68,8 @@ impl Work {
         mut terms: Terms,
         look_ahead: u64,
     ) -> Self {
-        if !module.granted.is_empty() {
-            // What a call did to shared objects can be seen from outside: only the caller may ask for another attempt.
+        if module.can_leave_traces() {
+            // What a call did there can be seen from outside: only the caller may ask for another attempt.
             terms.lost_retries = 0;
         }
         let numeric = module.catalog.tasks[task].numeric.as_ref();

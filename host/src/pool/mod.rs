@@ -16,6 +16,7 @@ mod admission;
 mod cells;
 pub(crate) mod chunk;
 pub(crate) mod compile;
+pub(crate) mod directories;
 mod error;
 mod feeder;
 mod gather;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use directories::DIRECTORIES_MAX;
 pub use error::{Error, ErrorKind};
 #[cfg(feature = "cli")]
 pub(crate) use outcome::ending;
@@ -47,6 +49,7 @@ pub use task::Task;
 
 use self::admission::Use;
 use self::compile::Cache;
+use self::directories::GrantedDirectory;
 use self::feeder::Feeder;
 use self::job::Terms;
 use self::module::ModuleState;
@@ -55,7 +58,7 @@ use self::objects::Entry;
 use self::objects::{Registry, Shareable};
 use self::seat::OnLine;
 use self::shared::Shared;
-use crate::channel::control::Service;
+use crate::channel::control::{DirRights, Service};
 use crate::channel::ring::Stream;
 use crate::printable::{printable, printable_name};
 use crate::process::{cores, nursery, reentry};
@@ -116,6 +119,8 @@ pub struct Pool {
     shared: Arc<Shared>,
     registry: Arc<Registry>,
     settings: Settings,
+    /// Granted to all its modules.
+    directories: Arc<[Arc<GrantedDirectory>]>,
     feeders: Vec<JoinHandle<()>>,
 }
 
@@ -123,6 +128,7 @@ pub struct Pool {
 pub struct Builder {
     workers: Option<usize>,
     settings: Settings,
+    directories: Vec<(PathBuf, String, DirRights)>,
     on_output: Box<OnLine>,
 }
 
@@ -163,6 +169,7 @@ impl Pool {
                 environment: Vec::new(),
                 cache: CachePlace::OfUser,
             },
+            directories: Vec::new(),
             on_output: Box::new(to_stderr),
         }
     }
@@ -218,8 +225,10 @@ impl Pool {
             tasks: module::task_entries(&catalog),
             stand_ins: module::stand_ins(&catalog),
             grants: Vec::new(),
+            directories: Vec::new(),
         };
-        let state = ModuleState::new(name.clone(), catalog, artifact, service).map_err(|error| {
+        let state = ModuleState::new(name.clone(), catalog, artifact, service, Arc::clone(&self.directories));
+        let state = state.map_err(|error| {
             Error::new(ErrorKind::SetUp, format!("module {name} cannot be handed to workers"))
                 .with_source(error)
         })?;
@@ -330,6 +339,33 @@ impl Builder {
         self
     }
 
+    /// Lets guests work in a directory, which they find under the path `guest`. They see no other files.
+    ///
+    /// It is opened when the pool is built: whatever takes the place of `host` later is not theirs. Nothing leads out
+    /// of it, neither `..` nor symbolic links, renaming or linking; FIFOs, devices and sockets in it cannot be opened.
+    /// What a call leaves open stays open as long as its instance; see [`Builder::fresh`].
+    ///
+    /// At most [`DIRECTORIES_MAX`] may be granted. How much guests write in one is not limited.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wasmpool::{DirRights, Pool};
+    ///
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// let pool = Pool::builder()
+    ///     .dir("/var/lib/corpus", "/corpus", DirRights::ReadOnly)
+    ///     .dir("results", "/results", DirRights::ReadWrite)
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn dir(mut self, host: impl Into<PathBuf>, guest: impl Into<String>, rights: DirRights) -> Self {
+        self.directories.push((host.into(), guest.into(), rights));
+        self
+    }
+
     /// Who takes the lines that guests print: whole lines, without their ends, in the order of each worker. Without
     /// it they go to this process's standard error.
     ///
@@ -360,8 +396,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large; [`ErrorKind::SetUp`] when
-    /// [`init`](crate::init) has not run, or when the system gives no threads.
+    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large, or a directory that cannot be granted;
+    /// [`ErrorKind::SetUp`] when [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
         if !(1..=WORKERS_MAX).contains(&workers) {
@@ -372,9 +408,18 @@ impl Builder {
             let reason = nursery::SpawnError::NotInitialized;
             return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
         }
+        let mut directories = Vec::new();
+        for (host, guest, rights) in &self.directories {
+            directories::with_one_more(&mut directories, GrantedDirectory::open(host, guest, *rights)?)?;
+        }
         let (shared, deques) = Shared::new(workers, unwinding_stops_here(self.on_output));
-        let mut pool =
-            Pool { shared, registry: Registry::new(), settings: self.settings, feeders: Vec::new() };
+        let mut pool = Pool {
+            shared,
+            registry: Registry::new(),
+            settings: self.settings,
+            directories: directories.into(),
+            feeders: Vec::new(),
+        };
         for (number, deques) in deques.into_iter().enumerate() {
             let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
             let thread = feeder.start().map_err(|error| {
@@ -433,6 +478,23 @@ impl Module {
     pub fn grant_read(mut self, object: &impl Shareable) -> Self {
         self.module.grant(object.entry(), Rights::Read);
         self
+    }
+
+    /// The module with a directory that its tasks may work in, besides those that its pool grants to all modules.
+    ///
+    /// Everything else is as with [`Builder::dir`], but that the directory is opened now.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] when it cannot be opened, or when `guest` is the path of another one.
+    pub fn grant_dir(
+        mut self,
+        host: impl AsRef<Path>,
+        guest: &str,
+        rights: DirRights,
+    ) -> Result<Self, Error> {
+        self.module.grant_directory(GrantedDirectory::open(host.as_ref(), guest, rights)?)?;
+        Ok(self)
     }
 }
 
@@ -570,13 +632,15 @@ fn refuse_ungranted(name: &str, catalog: &Catalog) -> Result<(), Error> {
     }
     let text = format!(
         "module {name} imports what it is not given: {}; tasks may import wasmpool's own functions and those of \
-         wasi_snapshot_preview1 that need no files",
+         wasi_snapshot_preview1 but sockets and signals",
         names.join(", ")
     );
     Err(Error::new(ErrorKind::Module, text))
 }
 
 /// Whether running a call twice cannot be told from running it once: the module has no way to be seen from outside.
+///
+/// What it may be granted later is [`ModuleState::can_leave_traces`]' affair.
 fn is_unseen(catalog: &Catalog) -> bool {
     const SEEN: [&str; 1] = ["fd_write"];
     catalog.imports.iter().all(|import| !SEEN.contains(&import.name.as_str()))

@@ -10,6 +10,7 @@ use crossbeam_deque::Injector;
 
 use super::admission::Admission;
 use super::chunk::Chunk;
+use super::directories::{self, GrantedDirectory};
 use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::objects::{self, Granted};
@@ -42,6 +43,8 @@ pub(crate) struct ModuleState {
     pub(crate) load: OwnedFd,
     /// The shared objects that its calls may open, in the order of the service's grants.
     pub(crate) granted: Arc<[Granted]>,
+    /// The directories that its calls may work in, in the order of the service's.
+    pub(crate) directories: Arc<[Arc<GrantedDirectory>]>,
     /// The same module with other grants.
     pub(super) admissions: Admissions,
     /// Chunks that anyone may take: single calls, retries, and what dead workers left.
@@ -75,10 +78,12 @@ impl Admissions {
     pub(super) fn find_or(
         &self,
         granted: &[Granted],
+        directories: &[Arc<GrantedDirectory>],
         make: impl FnOnce() -> Result<Arc<Admission>, Error>,
     ) -> Result<Arc<Admission>, Error> {
         let mut admissions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let living = admissions.iter().filter_map(Weak::upgrade).find(|admission| admission.is_of(granted));
+        let mut living = admissions.iter().filter_map(Weak::upgrade);
+        let living = living.find(|admission| admission.is_of(granted, directories));
         if let Some(admission) = living {
             return Ok(admission);
         }
@@ -97,7 +102,7 @@ pub(crate) struct Record {
 }
 
 impl ModuleState {
-    /// A module that is granted no objects.
+    /// A module that is granted no objects, and these directories.
     ///
     /// # Errors
     ///
@@ -107,28 +112,35 @@ impl ModuleState {
         catalog: Catalog,
         artifact: Artifact,
         service: Service,
+        directories: Arc<[Arc<GrantedDirectory>]>,
     ) -> io::Result<Arc<Self>> {
-        Self::with(name, Arc::new(catalog), Arc::new(artifact), service, Arc::default())
+        Self::with(name, Arc::new(catalog), Arc::new(artifact), service, Arc::default(), directories)
     }
 
-    /// The same module, granted these objects.
+    /// The same module, granted these objects and directories.
     ///
     /// # Errors
     ///
     /// As [`Self::new`].
-    pub(crate) fn with_grants(&self, granted: Arc<[Granted]>) -> io::Result<Arc<Self>> {
+    pub(crate) fn with_grants(
+        &self,
+        granted: Arc<[Granted]>,
+        directories: Arc<[Arc<GrantedDirectory>]>,
+    ) -> io::Result<Arc<Self>> {
         let (catalog, artifact) = (Arc::clone(&self.catalog), Arc::clone(&self.artifact));
         let service = Service { grants: objects::describe(&granted), ..self.service.clone() };
-        Self::with(self.name.clone(), catalog, artifact, service, granted)
+        Self::with(self.name.clone(), catalog, artifact, service, granted, directories)
     }
 
     fn with(
         name: String,
         catalog: Arc<Catalog>,
         artifact: Arc<Artifact>,
-        service: Service,
+        mut service: Service,
         granted: Arc<[Granted]>,
+        directories: Arc<[Arc<GrantedDirectory>]>,
     ) -> io::Result<Arc<Self>> {
+        service.directories = directories::describe(&directories);
         let load = service.to_file()?;
         Ok(Arc::new(Self {
             name,
@@ -137,6 +149,7 @@ impl ModuleState {
             service,
             load,
             granted,
+            directories,
             admissions: Admissions::default(),
             queue: Injector::new(),
             jobs: Mutex::new(Vec::new()),
@@ -215,6 +228,11 @@ impl ModuleState {
     /// Whether it is not run any more.
     pub(crate) fn is_quarantined(&self) -> bool {
         self.verdict.get().is_some()
+    }
+
+    /// Whether its calls can leave something behind: in shared objects, or in directories that they may change.
+    pub(crate) fn can_leave_traces(&self) -> bool {
+        !self.granted.is_empty() || self.directories.iter().any(|directory| directory.is_writable())
     }
 
     /// Notes that nobody will give it calls any more.

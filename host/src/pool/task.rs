@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Serialize, Serializer};
 use wasmpool_abi::Codec;
 
 use super::admission::Use;
+use super::directories::GrantedDirectory;
 use super::error::{Error, ErrorKind};
 use super::gather::Gather;
 use super::job::{Job, Terms, Work};
@@ -21,6 +23,7 @@ use super::shape::Shape;
 use super::shared::Shared;
 use super::source::{Block, Blocks, Integers, Source};
 use super::{Module, cells};
+use crate::channel::control::DirRights;
 use crate::channel::layout::VALUE_BYTES_MAX;
 use crate::channel::order::Entry;
 use crate::sandbox::catalog::Task as Entered;
@@ -145,6 +148,21 @@ impl<A, R> Task<A, R> {
     pub fn grant_read(mut self, object: &impl Shareable) -> Self {
         self.module.grant(object.entry(), Rights::Read);
         self
+    }
+
+    /// The task with a directory that its calls may work in; see [`Module::grant_dir`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::grant_dir`].
+    pub fn grant_dir(
+        mut self,
+        host: impl AsRef<Path>,
+        guest: &str,
+        rights: DirRights,
+    ) -> Result<Self, Error> {
+        self.module.grant_directory(GrantedDirectory::open(host.as_ref(), guest, rights)?)?;
+        Ok(self)
     }
 
     fn listed(&self) -> &Entered {

@@ -582,13 +582,17 @@ mod tests {
                 (import \"wasi_snapshot_preview1\" \"fd_write\" (func))
                 (import \"wasi_snapshot_preview1\" \"path_open\"
                     (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+                (import \"wasi_snapshot_preview1\" \"sock_accept\" (func (param i32 i32 i32) (result i32)))
                 (import \"env\" \"memory\" (memory 1)) (import \"env\" \"table\" (table 1 funcref))
                 (import \"env\" \"global\" (global i32)) (import \"env\" \"f\" (func (param funcref))))",
         );
         let ungranted: Vec<&str> =
             catalog.ungranted_imports().into_iter().map(|import| import.name.as_str()).collect();
-        assert_eq!(catalog.imports.len(), 14);
-        assert_eq!(ungranted, ["next", "launch", "fd_write", "path_open", "memory", "table", "global", "f"]);
+        assert_eq!(catalog.imports.len(), 15);
+        assert_eq!(
+            ungranted,
+            ["next", "launch", "fd_write", "sock_accept", "memory", "table", "global", "f"]
+        );
     }
 
     #[test]

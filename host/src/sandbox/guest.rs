@@ -7,6 +7,7 @@ use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
 use super::engine::TABLE_ELEMENTS_MAX;
+use super::files::{Directory, Files};
 use super::memory::{self, Extent, Protected};
 use super::shared::{Belongings, Leftover, Shared};
 use super::wasi::{Clock, Stop, WasiHost};
@@ -36,6 +37,8 @@ pub(crate) struct Guest {
     pub(super) shared: Shared,
     /// Whether it must not begin another call.
     is_spent: bool,
+    /// Closed with the instance.
+    files: Files,
     environment: Arc<[(String, String)]>,
 }
 
@@ -86,6 +89,7 @@ impl Guest {
         memory_bytes_max: u64,
         environment: Arc<[(String, String)]>,
         belongings: Arc<Belongings>,
+        directories: &Arc<[Directory]>,
     ) -> Self {
         Self {
             desk,
@@ -110,6 +114,7 @@ impl Guest {
             accounted: None,
             shared: Shared::new(belongings),
             is_spent: false,
+            files: Files::new(directories),
             environment,
         }
     }
@@ -308,6 +313,10 @@ impl WasiHost for Guest {
                 now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
             }
         }
+    }
+
+    fn files(&mut self) -> &mut Files {
+        &mut self.files
     }
 }
 

@@ -10,8 +10,8 @@
 //!
 //! [`engine`] holds all settings. [`outline`] and [`catalog`] say what a module declares and what that means as
 //! tasks. [`driver`] writes the loops that call numeric tasks, and [`compile`] turns module and drivers into machine
-//! code. [`wasi`] and [`memory`] are what a running task sees of its host, [`shared`] what it sees of the objects that
-//! workers share.
+//! code. [`wasi`] and [`memory`] are what a running task sees of its host, [`files`] what it sees of the file system,
+//! [`shared`] what it sees of the objects that workers share.
 //!
 //! What is not here: processes and their confinement, regions, descriptors, scheduling. The supervisor's part never
 //! loads machine code; the worker's part never compiles.
@@ -21,6 +21,7 @@ pub(crate) mod compile;
 pub(crate) mod driver;
 mod driver_memory;
 pub(crate) mod engine;
+pub(crate) mod files;
 mod guest;
 pub(crate) mod memory;
 mod outline;

@@ -20,6 +20,7 @@ use wasmtime::{
 
 use super::driver::Number;
 use super::engine::{MEMORY_BYTES_MAX, WorkerLimits, worker_engine};
+use super::files::Directory;
 use super::guest::{self, Calls, Guest};
 use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
@@ -57,6 +58,7 @@ pub(crate) struct House {
     drivers: Option<Module>,
     service: Service,
     belongings: Arc<Belongings>,
+    directories: Arc<[Directory]>,
     environment: Arc<[(String, String)]>,
     /// How each task is entered, by its number.
     entrances: Vec<Entrance>,
@@ -121,6 +123,7 @@ impl House {
         module: OwnedFd,
         drivers: OwnedFd,
         belongings: Belongings,
+        directories: Vec<Directory>,
     ) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
             // Views lie in a guest's memory beyond what it may have for itself; that limit is the store's limiter's.
@@ -142,6 +145,7 @@ impl House {
             engine,
             drivers,
             belongings: Arc::new(belongings),
+            directories: directories.into(),
             environment: service.environment.clone().into(),
             entrances: service.tasks.iter().map(|task| Entrance::of(task, &module)).collect(),
             memory: module.get_export_index("memory"),
@@ -154,7 +158,8 @@ impl House {
 
     fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
         let (environment, belongings) = (Arc::clone(&self.environment), Arc::clone(&self.belongings));
-        let guest = Guest::new(desk, self.service.memory_bytes_max, environment, belongings);
+        let most = self.service.memory_bytes_max;
+        let guest = Guest::new(desk, most, environment, belongings, &self.directories);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest);
         store.data_mut().prepare(order);

@@ -1,26 +1,42 @@
 //! Our own functions of WASI preview 1, for numeric and SDK tasks.
 //!
-//! A task has no files, no arguments and no input; what its language's library still asks for is somewhere to print,
-//! the time, the environment it was granted, random bytes and a way to sleep or exit. These functions give just
-//! that, in a quarter of the time that wasmtime-wasi takes and without its threads. Programs (`run`) and granted
-//! directories are wasmtime-wasi's.
+//! A task has no arguments and no input; what its language's library still asks for is somewhere to print, the time,
+//! the environment it was granted, random bytes, a way to sleep or exit, and the files in the directories that it was
+//! granted ([`files`], [`paths`]). These functions give just that, in a quarter of the time that wasmtime-wasi takes and without
+//! its threads. Programs (`run`) are wasmtime-wasi's.
 //!
 //! What a printed byte, a nanosecond or a variable *is* stays with the host ([`WasiHost`]); this file knows the
 //! layouts of preview 1 and trusts nothing that a guest passes. Each address and length is checked by
 //! [`super::memory`], lists have limits, and nothing is allocated by a guest's count before it is checked.
 //!
-//! Functions on paths and directories are absent rather than failing: a module that imports one is told so when it
-//! is loaded ([`super::catalog::Catalog::ungranted_imports`]), not in the middle of a call.
+//! All of preview 1 is here but sockets and signals: a module that imports one of those is told so when it is loaded
+//! ([`super::catalog::Catalog::ungranted_imports`]), not in the middle of a call. Functions on files are there for
+//! everyone, because whatever is linked against a standard library imports them; what they reach is what was granted,
+//! by default nothing.
 //!
 //! Layouts: <https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md>
 
+pub(crate) mod errno;
+mod files;
+mod paths;
+
 use std::time::Duration;
 
-use crate::channel::ring::Stream;
 use wasmtime::{Caller, Linker, Memory};
 
+use self::errno::Errno;
+use self::files::{
+    fd_advise, fd_allocate, fd_datasync, fd_fdstat_set_rights, fd_filestat_set_size, fd_filestat_set_times,
+    fd_pread, fd_prestat_dir_name, fd_prestat_get, fd_pwrite, fd_readdir, fd_renumber, fd_sync, fd_tell,
+};
+use self::paths::{
+    path_create_directory, path_filestat_get, path_filestat_set_times, path_link, path_open, path_readlink,
+    path_remove_directory, path_rename, path_symlink, path_unlink_file,
+};
 use super::driver::{Number, Signature};
+use super::files::{At, FIRST, Files};
 use super::memory::{self, OutOfBounds, Protected};
+use crate::channel::ring::Stream;
 
 /// Module name under which guests import these functions.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
@@ -59,6 +75,9 @@ pub(crate) trait WasiHost: Protected {
 
     /// Nanoseconds since that clock's beginning.
     fn now(&mut self, clock: Clock) -> u64;
+
+    /// What the guest was granted of the file system, and has opened there.
+    fn files(&mut self) -> &mut Files;
 }
 
 /// Clocks that a guest can read.
@@ -79,18 +98,6 @@ pub(crate) enum Stop {
     /// The call printed more than it may.
     #[error("the call printed more than its limit")]
     OutputTooLarge,
-}
-
-/// Error codes of preview 1, those that are used here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-enum Errno {
-    Success = 0,
-    BadDescriptor = 8,
-    Fault = 21,
-    Invalid = 28,
-    Overflow = 61,
-    NoSeek = 70,
 }
 
 /// How a function fails: for the guest to handle, or for good.
@@ -167,15 +174,63 @@ functions! {
     environ_sizes_get(count: u32, text_bytes: u32);
     clock_res_get(clock: u32, resolution: u32);
     clock_time_get(clock: u32, precision: u64, time: u32);
+    fd_advise(fd: u32, offset: u64, length: u64, advice: u32);
+    fd_allocate(fd: u32, offset: u64, length: u64);
     fd_close(fd: u32);
+    fd_datasync(fd: u32);
     fd_fdstat_get(fd: u32, stat: u32);
     fd_fdstat_set_flags(fd: u32, flags: u32);
+    fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64);
     fd_filestat_get(fd: u32, stat: u32);
+    fd_filestat_set_size(fd: u32, bytes: u64);
+    fd_filestat_set_times(fd: u32, access_ns: u64, modification_ns: u64, flags: u32);
+    fd_pread(fd: u32, iovecs: u32, iovec_count: u32, offset: u64, read: u32);
     fd_prestat_dir_name(fd: u32, path: u32, path_bytes: u32);
     fd_prestat_get(fd: u32, prestat: u32);
+    fd_pwrite(fd: u32, iovecs: u32, iovec_count: u32, offset: u64, written: u32);
     fd_read(fd: u32, iovecs: u32, iovec_count: u32, read: u32);
+    fd_readdir(fd: u32, buffer: u32, length: u32, cookie: u64, used: u32);
+    fd_renumber(from: u32, to: u32);
     fd_seek(fd: u32, offset: u64, whence: u32, position: u32);
+    fd_sync(fd: u32);
+    fd_tell(fd: u32, position: u32);
     fd_write(fd: u32, iovecs: u32, iovec_count: u32, written: u32);
+    path_create_directory(fd: u32, path: u32, path_bytes: u32);
+    path_filestat_get(fd: u32, lookup: u32, path: u32, path_bytes: u32, stat: u32);
+    path_filestat_set_times(
+        fd: u32,
+        lookup: u32,
+        path: u32,
+        path_bytes: u32,
+        access_ns: u64,
+        modification_ns: u64,
+        flags: u32
+    );
+    path_link(
+        fd: u32,
+        lookup: u32,
+        path: u32,
+        path_bytes: u32,
+        new_fd: u32,
+        new_path: u32,
+        new_path_bytes: u32
+    );
+    path_open(
+        fd: u32,
+        lookup: u32,
+        path: u32,
+        path_bytes: u32,
+        open: u32,
+        rights: u64,
+        inheriting: u64,
+        flags: u32,
+        opened: u32
+    );
+    path_readlink(fd: u32, path: u32, path_bytes: u32, buffer: u32, length: u32, used: u32);
+    path_remove_directory(fd: u32, path: u32, path_bytes: u32);
+    path_rename(fd: u32, path: u32, path_bytes: u32, new_fd: u32, new_path: u32, new_path_bytes: u32);
+    path_symlink(target: u32, target_bytes: u32, fd: u32, path: u32, path_bytes: u32);
+    path_unlink_file(fd: u32, path: u32, path_bytes: u32);
     poll_oneoff(subscriptions: u32, events: u32, count: u32, ready: u32);
     random_get(buffer: u32, length: u32);
     sched_yield();
@@ -337,7 +392,7 @@ fn sched_yield<T: WasiHost>(_: Guest<'_, T>) -> Outcome {
     Ok(())
 }
 
-// Descriptors: 0 is at its end, 1 and 2 are written to, there are no others.
+// Descriptors: 0 is at its end, 1 and 2 are written to, the others are files.
 
 const STDIN: u32 = 0;
 
@@ -359,7 +414,9 @@ fn is_open(fd: u32) -> Outcome {
 }
 
 fn fd_write<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, iovecs: u32, count: u32, written: u32) -> Outcome {
-    let stream = stream(fd)?;
+    let Ok(stream) = stream(fd) else {
+        return files::write_at(guest, fd, At::Cursor, iovecs, count, written);
+    };
     if count > IOVECS_MAX {
         return Err(Errno::Invalid.into());
     }
@@ -387,9 +444,9 @@ fn print<T: WasiHost>(guest: &mut Guest<'_, T>, stream: Stream, address: u32, le
     Ok(())
 }
 
-fn fd_read<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, _iovecs: u32, count: u32, read: u32) -> Outcome {
+fn fd_read<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, iovecs: u32, count: u32, read: u32) -> Outcome {
     if fd != STDIN {
-        return Err(Errno::BadDescriptor.into());
+        return files::read_at(guest, fd, At::Cursor, iovecs, count, read);
     }
     if count > IOVECS_MAX {
         return Err(Errno::Invalid.into());
@@ -398,17 +455,21 @@ fn fd_read<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, _iovecs: u32, count: u
 }
 
 /// Closing a standard stream changes nothing: the next call of a kept instance may want to print again.
-fn fd_close<T: WasiHost>(_: Guest<'_, T>, fd: u32) -> Outcome {
-    is_open(fd)
+fn fd_close<T: WasiHost>(guest: Guest<'_, T>, fd: u32) -> Outcome {
+    is_open(fd).or_else(|_| files::close(guest, fd))
 }
 
-fn fd_seek<T: WasiHost>(_: Guest<'_, T>, fd: u32, _offset: u64, _whence: u32, _position: u32) -> Outcome {
-    is_open(fd)?;
+fn fd_seek<T: WasiHost>(guest: Guest<'_, T>, fd: u32, offset: u64, whence: u32, position: u32) -> Outcome {
+    if is_open(fd).is_err() {
+        return files::seek(guest, fd, offset, whence, position);
+    }
     Err(Errno::NoSeek.into())
 }
 
 fn fd_fdstat_get<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, stat: u32) -> Outcome {
-    is_open(fd)?;
+    if is_open(fd).is_err() {
+        return files::status(guest, fd, stat);
+    }
     let rights = if fd == STDIN { RIGHT_FD_READ } else { RIGHT_FD_WRITE };
     let mut bytes = [0; 24];
     bytes[0] = FILE_TYPE_CHARACTER_DEVICE;
@@ -417,26 +478,19 @@ fn fd_fdstat_get<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, stat: u32) -> Ou
 }
 
 /// Appending and not blocking are how these streams are anyway.
-fn fd_fdstat_set_flags<T: WasiHost>(_: Guest<'_, T>, fd: u32, _flags: u32) -> Outcome {
-    is_open(fd)
+fn fd_fdstat_set_flags<T: WasiHost>(guest: Guest<'_, T>, fd: u32, flags: u32) -> Outcome {
+    is_open(fd).or_else(|_| files::set_flags(guest, fd, flags))
 }
 
 fn fd_filestat_get<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, stat: u32) -> Outcome {
-    is_open(fd)?;
+    if is_open(fd).is_err() {
+        return files::describe(guest, fd, stat);
+    }
     let mut bytes = [0; 64];
     bytes[16] = FILE_TYPE_CHARACTER_DEVICE;
     // One link; device, inode, size and times are zero.
     bytes[24] = 1;
     guest.write(stat, &bytes)
-}
-
-/// There is no directory, and libraries ask from descriptor 3 upwards until they hear so.
-fn fd_prestat_get<T: WasiHost>(_: Guest<'_, T>, _fd: u32, _prestat: u32) -> Outcome {
-    Err(Errno::BadDescriptor.into())
-}
-
-fn fd_prestat_dir_name<T: WasiHost>(_: Guest<'_, T>, _fd: u32, _path: u32, _path_bytes: u32) -> Outcome {
-    Err(Errno::BadDescriptor.into())
 }
 
 // Waiting.
@@ -457,6 +511,8 @@ struct Subscription {
     remaining_ns: u64,
     /// What is wrong with it; makes it ready at once.
     errno: Errno,
+    /// Nothing will come any more.
+    is_at_end: bool,
 }
 
 /// Sleeps until the first of the subscriptions is ready and reports all that are by then.
@@ -494,10 +550,13 @@ fn subscription<T: WasiHost>(guest: &mut Guest<'_, T>, address: u32) -> Result<S
         EVENT_CLOCK => (remaining_ns(guest, &bytes)?, Errno::Success),
         EVENT_FD_READ if fd == STDIN => (0, Errno::Success),
         EVENT_FD_WRITE if stream(fd).is_ok() => (0, Errno::Success),
+        // A file never has to be waited for.
+        EVENT_FD_READ | EVENT_FD_WRITE if guest.host().files().status(fd).is_ok() => (0, Errno::Success),
         EVENT_FD_READ | EVENT_FD_WRITE => (0, Errno::BadDescriptor),
         _ => return Err(Errno::Invalid.into()),
     };
-    Ok(Subscription { userdata: u64_at(&bytes, 0), event, remaining_ns, errno })
+    let is_at_end = event == EVENT_FD_READ && fd < FIRST;
+    Ok(Subscription { userdata: u64_at(&bytes, 0), event, remaining_ns, errno, is_at_end })
 }
 
 /// How long a clock's subscription still has to wait.
@@ -517,7 +576,7 @@ impl Subscription {
         // The code fits into a byte, and the field's second byte stays zero.
         bytes[8] = self.errno as u8;
         bytes[10] = self.event;
-        if self.event == EVENT_FD_READ {
+        if self.is_at_end {
             bytes[24] = EVENT_FLAG_HANGUP;
         }
         bytes
@@ -532,12 +591,13 @@ mod tests {
 
     /// Records what the guest does; clocks stand still.
     #[derive(Default)]
-    struct Host {
+    pub(super) struct Host {
         memory: Option<Memory>,
         environment: Vec<(String, String)>,
         stdout: Vec<u8>,
         stderr: Vec<u8>,
         slept: Vec<Duration>,
+        pub(super) files: Files,
     }
 
     const OUTPUT_BYTES_MAX: usize = 100_000;
@@ -583,11 +643,15 @@ mod tests {
                 Clock::Monotonic => NOW_MONOTONIC,
             }
         }
+
+        fn files(&mut self) -> &mut Files {
+            &mut self.files
+        }
     }
 
     /// A guest with two pages of memory that does nothing but pass calls on.
-    struct Caller {
-        store: Store<Host>,
+    pub(super) struct Caller {
+        pub(super) store: Store<Host>,
         linker: Linker<Host>,
     }
 
@@ -598,7 +662,7 @@ mod tests {
     const SPIPE: i32 = Errno::NoSeek as i32;
 
     impl Caller {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             let mut caller = Self::without_memory();
             let memory = Memory::new(&mut caller.store, wasmtime::MemoryType::new(2, None)).unwrap();
             caller.store.data_mut().memory = Some(memory);
@@ -639,43 +703,43 @@ mod tests {
             run.call(&mut self.store, ())
         }
 
-        fn call(&mut self, name: &str, arguments: &[u64]) -> i32 {
+        pub(super) fn call(&mut self, name: &str, arguments: &[u64]) -> i32 {
             self.try_call(name, arguments).unwrap()
         }
 
-        fn put(&mut self, address: u32, bytes: &[u8]) {
+        pub(super) fn put(&mut self, address: u32, bytes: &[u8]) {
             let memory = self.store.data().memory.unwrap();
             memory::write(&mut self.store, memory, address, bytes).unwrap();
         }
 
-        fn put_u32s(&mut self, address: u32, values: &[u32]) {
+        pub(super) fn put_u32s(&mut self, address: u32, values: &[u32]) {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             self.put(address, &bytes);
         }
 
-        fn bytes(&self, address: u32, length: usize) -> Vec<u8> {
+        pub(super) fn bytes(&self, address: u32, length: usize) -> Vec<u8> {
             let mut bytes = vec![0; length];
             memory::read(&self.store, self.store.data().memory.unwrap(), address, &mut bytes).unwrap();
             bytes
         }
 
-        fn u32(&self, address: u32) -> u32 {
+        pub(super) fn u32(&self, address: u32) -> u32 {
             u32_at(&self.bytes(address, 4), 0)
         }
 
-        fn u64(&self, address: u32) -> u64 {
+        pub(super) fn u64(&self, address: u32) -> u64 {
             u64_at(&self.bytes(address, 8), 0)
         }
     }
 
-    const MEMORY_BYTES: u64 = 2 * 65_536;
+    pub(super) const MEMORY_BYTES: u64 = 2 * 65_536;
 
     #[test]
     fn signatures_are_those_of_the_linked_functions() {
         let mut caller = Caller::new();
         let linked: Vec<_> =
             caller.linker.iter(&mut caller.store).map(|(_, name, item)| (name.to_owned(), item)).collect();
-        assert_eq!(linked.len(), 19);
+        assert_eq!(linked.len(), 41);
         for (name, item) in linked {
             let ExternType::Func(ty) = item.ty(&caller.store) else { panic!("{name} is no function") };
             let signature = signature(&name).unwrap();
@@ -686,7 +750,7 @@ mod tests {
             assert_eq!(names(ty.params().collect()), ours(&signature.parameters), "{name}");
             assert_eq!(names(ty.results().collect()), ours(&signature.results), "{name}");
         }
-        assert_eq!(signature("path_open"), None);
+        assert_eq!(signature("sock_accept"), None);
     }
 
     #[test]
@@ -841,7 +905,7 @@ mod tests {
         bytes
     }
 
-    fn fd_subscription(userdata: u64, event: u8, fd: u32) -> Vec<u8> {
+    pub(super) fn fd_subscription(userdata: u64, event: u8, fd: u32) -> Vec<u8> {
         let mut bytes = clock_subscription(userdata, fd, 0, 0);
         bytes[8] = event;
         bytes

@@ -1,19 +1,20 @@
 //! The command process: one WASI program, run as if it were a program of its own.
 //!
 //! The process takes the caller's standard streams for its own, so that the program's output is the command's and
-//! nobody stands in between. wasmtime-wasi serves the program; it sees its arguments, the environment variables that
-//! were granted, and no files.
+//! nobody stands in between. wasmtime-wasi serves the program; it sees its arguments, and the environment variables and
+//! directories that were granted.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use wasmtime::{Linker, Module, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-use super::shake_hands;
-use crate::channel::control::{Control, Run, WorkerSays};
+use super::{directories, shake_hands};
+use crate::channel::control::{Control, DirRights, Run, WorkerSays};
 use crate::process::reentry;
 use crate::sandbox::engine::{WorkerLimits, worker_engine};
+use crate::sandbox::files::Directory;
 use crate::sandbox::tenant::map_code;
 
 /// Exit code of a program that trapped, as the wasmtime command has it: a shell's for an abort.
@@ -55,7 +56,10 @@ fn start(control: Control) -> Result<(Store<Program>, Start), ()> {
     shake_hands(&control)?;
     let (run, descriptors) = control.receive_with_descriptors::<Run>(None).map_err(|_| ())?;
     let (control, module) = take_streams(control, descriptors).map_err(|_| ())?;
-    let prepared = prepare(&run, module).map_err(|error| format!("{error:#}"));
+    let prepared = directories::receive(&control, &run.directories).and_then(|directories| {
+        // What the process is born with is complete here, and the engine is not made yet.
+        prepare(&run, module, &directories).map_err(|error| format!("{error:#}"))
+    });
     let says = match &prepared {
         Ok(_) => WorkerSays::Ready,
         Err(reason) => WorkerSays::Refused(reason.clone()),
@@ -78,7 +82,11 @@ fn take_streams(control: Control, descriptors: Vec<OwnedFd>) -> Result<(Control,
     Ok((Control::from_descriptor(moved), module))
 }
 
-fn prepare(run: &Run, module: OwnedFd) -> wasmtime::Result<(Store<Program>, Start)> {
+fn prepare(
+    run: &Run,
+    module: OwnedFd,
+    directories: &[Directory],
+) -> wasmtime::Result<(Store<Program>, Start)> {
     let limits = WorkerLimits { memory_bytes_max: run.memory_bytes_max, keep_resident_bytes: 0 };
     let engine = worker_engine(&limits)?;
     let module: Module = map_code(&engine, module)?;
@@ -86,6 +94,9 @@ fn prepare(run: &Run, module: OwnedFd) -> wasmtime::Result<(Store<Program>, Star
     wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |program: &mut Program| &mut program.wasi)?;
     let mut wasi = WasiCtxBuilder::new();
     wasi.inherit_stdio().args(&run.arguments).envs(&run.environment).allow_blocking_current_thread(true);
+    for directory in directories {
+        grant(&mut wasi, directory)?;
+    }
     let program = Program {
         wasi: wasi.build_p1(),
         memory_bytes: 0,
@@ -96,6 +107,17 @@ fn prepare(run: &Run, module: OwnedFd) -> wasmtime::Result<(Store<Program>, Star
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func(&mut store, "_start")?;
     Ok((store, start))
+}
+
+/// Gives the program a directory. wasmtime-wasi takes paths only, so it gets the one of the descriptor.
+fn grant(wasi: &mut WasiCtxBuilder, directory: &Directory) -> wasmtime::Result<()> {
+    let permissions = match directory.rights {
+        DirRights::ReadOnly => FsPerms::ReadOnly,
+        DirRights::ReadWrite => FsPerms::ReadWrite,
+    };
+    let descriptor = format!("/proc/self/fd/{}", directory.descriptor.as_raw_fd());
+    wasi.preopened_dir(descriptor, &directory.path, permissions)?;
+    Ok(())
 }
 
 fn exit_code(ended: wasmtime::Result<()>) -> i32 {

@@ -6,6 +6,7 @@
 
 pub(crate) mod command;
 pub(crate) mod compiler;
+mod directories;
 
 use std::time::Duration;
 
@@ -82,7 +83,10 @@ fn open(control: &Control) -> Result<Option<Room>, String> {
     let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
     let service = Service::from_file(service).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;
-    let house = House::open(service, module, drivers, belongings).map_err(|error| format!("{error:#}"))?;
+    // What the worker is born with is complete here, and the engine is not made yet.
+    let directories = directories::receive(control, &service.directories)?;
+    let house = House::open(service, module, drivers, belongings, directories)
+        .map_err(|error| format!("{error:#}"))?;
     control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
     Ok(Some(Room::new(house, desk)))
 }

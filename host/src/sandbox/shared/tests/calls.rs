@@ -110,11 +110,12 @@ impl Run {
             tasks: numeric.into_iter().chain(pull).collect(),
             stand_ins: Vec::new(),
             grants: Vec::new(),
+            directories: Vec::new(),
         };
         let wasm = wat::parse_str(MODULE).unwrap();
         let code = compiler_engine().unwrap().precompile_module(&wasm).unwrap();
         let [module, drivers] = [&code[..], &[]].map(|bytes| sealed_file("test", bytes).unwrap());
-        let house = House::open(service, module, drivers, belongings).unwrap();
+        let house = House::open(service, module, drivers, belongings, Vec::new()).unwrap();
         let (post, [down_fd, up_fd]) = Post::create().unwrap();
         let down = Region::map(down_fd.as_fd(), down::BYTES, Writer::Supervisor).unwrap();
         let up = Region::map(up_fd.as_fd(), up::BYTES, Writer::Worker).unwrap();

@@ -119,8 +119,8 @@ impl Worker {
         let [down_fd, up_fd] = &self.descriptors;
         let down = Region::map(down_fd.as_fd(), down::BYTES, Writer::Supervisor).unwrap();
         let up = Region::map(up_fd.as_fd(), up::BYTES, Writer::Worker).unwrap();
-        let guest =
-            Guest::new(Desk::new(down, up), MEMORY_BYTES, Vec::new().into(), Arc::clone(&self.belongings));
+        let (desk, belongings) = (Desk::new(down, up), Arc::clone(&self.belongings));
+        let guest = Guest::new(desk, MEMORY_BYTES, Vec::new().into(), belongings, &Arc::default());
         let mut store = Store::new(self.linker.engine(), guest);
         store.limiter(|guest| guest);
         let instance = self.linker.instantiate(&mut store, &self.module).unwrap();
