@@ -11,7 +11,7 @@ use crate::pool::compile::{Cache, START_TIME_MAX, artifact, greet};
 use crate::pool::{self, MEMORY_BYTES_DEFAULT};
 use crate::process::child::Exit as Ended;
 use crate::process::nursery;
-use crate::process::reentry::Role;
+use crate::process::reentry::{Executable, Role};
 
 /// Runs the program; the command's exit code is the program's own.
 pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
@@ -25,7 +25,8 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
             format!("{name} is no WASI command: it exports no _start; `map` and `apply` call its tasks");
         return Err(Refusal::new(Exit::Unusable, anyhow::Error::msg(text)));
     }
-    let code = artifact(&wasm, &name, Cache::of_user().as_ref()).map_err(unusable)?;
+    let executable = pool::executable(None).map_err(unusable)?;
+    let code = artifact(&wasm, &name, &executable, Cache::of_user().as_ref()).map_err(unusable)?;
     let environment = granted(arguments.env, |name| std::env::var(name).ok());
     let environment = environment.map_err(|text| Refusal::new(Exit::Usage, anyhow::Error::msg(text)))?;
     let program = arguments.module.file_name().unwrap_or(arguments.module.as_os_str());
@@ -36,10 +37,15 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
         environment,
         memory_bytes_max: arguments.max_memory.unwrap_or(MEMORY_BYTES_DEFAULT),
     };
-    start(&run, &code, &name)
+    start(&run, &executable, &code, &name)
 }
 
-fn start(run: &Run, code: &pool::module::Artifact, name: &str) -> Result<u8, Refusal> {
+fn start(
+    run: &Run,
+    executable: &Executable,
+    code: &pool::module::Artifact,
+    name: &str,
+) -> Result<u8, Refusal> {
     let unusable = |error: anyhow::Error| Refusal::new(Exit::Unusable, error);
     let (control, theirs) = Control::pair().map_err(|error| unusable(error.into()))?;
     let (died, death) = std::sync::mpsc::channel();
@@ -47,7 +53,8 @@ fn start(run: &Run, code: &pool::module::Artifact, name: &str) -> Result<u8, Ref
         // Whoever waited has given up.
         let _ = died.send(ended);
     });
-    let child = nursery::spawn(Role::Command, theirs, on_death).map_err(|error| unusable(error.into()))?;
+    let child = nursery::spawn(Role::Command, executable, theirs, on_death);
+    let child = child.map_err(|error| unusable(error.into()))?;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let descriptors = [code.module.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let said = greet(&control)

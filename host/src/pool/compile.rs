@@ -19,7 +19,7 @@ use super::module::Artifact;
 use crate::channel::control::{Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION};
 use crate::process::child::Exit;
 use crate::process::nursery;
-use crate::process::reentry::Role;
+use crate::process::reentry::{Executable, Role};
 use crate::sandbox::engine::settings_key;
 use crate::shm::region::sealed_file;
 
@@ -40,12 +40,17 @@ pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// When the module is invalid, when compiling it takes more than it may, or when no process can be started.
-pub(crate) fn artifact(wasm: &[u8], name: &str, cache: Option<&Cache>) -> Result<Artifact, Error> {
+pub(crate) fn artifact(
+    wasm: &[u8],
+    name: &str,
+    executable: &Executable,
+    cache: Option<&Cache>,
+) -> Result<Artifact, Error> {
     let key = cache.map(|cache| cache.entry(wasm));
     if let Some(found) = key.as_deref().and_then(read_entry) {
         return Ok(found);
     }
-    let (artifact, code) = compile(wasm, name)?;
+    let (artifact, code) = compile(wasm, name, executable)?;
     if let Some(path) = key {
         // A cache that cannot be written costs time at the next start and nothing else.
         let _ = write_entry(&path, &code);
@@ -69,7 +74,7 @@ impl Code {
     }
 }
 
-fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
+fn compile(wasm: &[u8], name: &str, executable: &Executable) -> Result<(Artifact, Code), Error> {
     let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
     };
@@ -79,7 +84,8 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
         // A caller that has its answer does not wait for the end.
         let _ = died.send(exit);
     });
-    let child = nursery::spawn(Role::Compiler, theirs, on_death).map_err(|error| set_up(error.into()))?;
+    let child = nursery::spawn(Role::Compiler, executable, theirs, on_death);
+    let child = child.map_err(|error| set_up(error.into()))?;
     let spoken = talk(&control, wasm);
     let (says, images) = spoken.map_err(|error| match error {
         ControlError::Closed => {

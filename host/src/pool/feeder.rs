@@ -226,7 +226,8 @@ impl Feeder {
             }
             lobby.bell().ring_always();
         });
-        let child = nursery::spawn(Role::Worker, theirs, on_death).map_err(|error| describe(&error))?;
+        let child = nursery::spawn(Role::Worker, &self.shared.executable, theirs, on_death);
+        let child = child.map_err(|error| describe(&error))?;
         let child = Arc::new(child);
         self.latest = Some(Arc::clone(&child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));

@@ -57,7 +57,8 @@ use self::seat::OnLine;
 use self::shared::Shared;
 use crate::channel::control::Service;
 use crate::channel::ring::Stream;
-use crate::process::{cores, nursery, reentry};
+use crate::process::reentry::{Executable, Role};
+use crate::process::{cores, nursery};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
 use crate::shm::object::ground::Rights;
@@ -115,6 +116,7 @@ pub struct Pool {
 /// What a pool is built from; see [`Pool::builder`].
 pub struct Builder {
     workers: Option<usize>,
+    executable: Option<PathBuf>,
     settings: Settings,
     on_output: Box<OnLine>,
 }
@@ -141,6 +143,7 @@ impl Pool {
     pub fn builder() -> Builder {
         Builder {
             workers: None,
+            executable: None,
             settings: Settings {
                 terms: Terms {
                     time_max: Some(CALL_TIME_DEFAULT),
@@ -202,7 +205,7 @@ impl Pool {
             CachePlace::At(directory) => Cache::at(directory),
             CachePlace::Nowhere => None,
         };
-        let artifact = compile::artifact(&wasm, &name, cache.as_ref())?;
+        let artifact = compile::artifact(&wasm, &name, &self.shared.executable, cache.as_ref())?;
         let service = Service {
             has_drivers: artifact.has_drivers,
             memory_bytes_max: self.settings.memory_bytes_max,
@@ -349,23 +352,41 @@ impl Builder {
         self
     }
 
+    /// Starts workers and compilers from this executable rather than from the one that this process runs.
+    ///
+    /// For programs that cannot call [`init`](crate::init), such as plugins of programs that somebody else wrote. The
+    /// executable has to call it, as the `wasmpool` command of the same version does; one of another version is
+    /// refused when the first of its processes says hello.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// let pool = wasmpool::Pool::builder().worker_executable("/usr/local/bin/wasmpool").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn worker_executable(mut self, path: impl Into<PathBuf>) -> Self {
+        self.executable = Some(path.into());
+        self
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large; [`ErrorKind::SetUp`] when
-    /// [`init`](crate::init) has not run, or when the system gives no threads.
+    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large, and for a worker executable that
+    /// cannot be run; [`ErrorKind::SetUp`] when none was named and [`init`](crate::init) has not run, or when the
+    /// system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
         if !(1..=WORKERS_MAX).contains(&workers) {
             let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
             return Err(Error::new(ErrorKind::Setting, text));
         }
-        if reentry::executable().is_none() {
-            let reason = nursery::SpawnError::NotInitialized;
-            return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
-        }
-        let (shared, deques) = Shared::new(workers, unwinding_stops_here(self.on_output));
+        let executable = executable(self.executable.as_deref())?;
+        let (shared, deques) = Shared::new(workers, executable, unwinding_stops_here(self.on_output));
         let mut pool =
             Pool { shared, registry: Registry::new(), settings: self.settings, feeders: Vec::new() };
         for (number, deques) in deques.into_iter().enumerate() {
@@ -498,6 +519,29 @@ impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Module").field("name", &self.module.base().name).finish_non_exhaustive()
     }
+}
+
+/// The executable that processes are started from: the named one, or else the one that this process runs.
+///
+/// # Errors
+///
+/// When there is none, or when this process is itself one that a pool has started and should not have come this far.
+pub(crate) fn executable(named: Option<&Path>) -> Result<Executable, Error> {
+    if Role::of_this_process().is_some() {
+        let text = "this process was started to be a worker and builds a pool instead: call wasmpool::init() first \
+                    thing in main";
+        return Err(Error::new(ErrorKind::SetUp, text));
+    }
+    let Some(path) = named else {
+        let text = "wasmpool::init() has not been called: make it the first statement of main, because worker \
+                    processes are this same executable, started again (tests use wasmpool::test_support!()), or name \
+                    an executable that calls it by worker_executable";
+        return Executable::own().ok_or_else(|| Error::new(ErrorKind::SetUp, text));
+    };
+    Executable::at(path).map_err(|error| {
+        let text = format!("the worker executable `{}` cannot be run", path.display());
+        Error::new(ErrorKind::Setting, text).with_source(error)
+    })
 }
 
 /// Keeps a panic of the caller's closure from the thread that feeds a worker; the line is lost.
