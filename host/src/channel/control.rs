@@ -20,6 +20,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::printable::printable;
 use crate::shm::object::Party;
 use crate::shm::object::ground::Rights;
 use crate::shm::object::spec::Spec;
@@ -160,6 +161,14 @@ pub(crate) enum WorkerSays {
     Refused(String),
     /// The worker itself broke, and how; it ends after this.
     Panicked(String),
+}
+
+impl WorkerSays {
+    /// What a worker said of itself, fit for a message: it may have been anything at all.
+    pub(crate) fn quoted(text: &str) -> String {
+        const CHARACTERS_MAX: usize = 4000;
+        printable(text, CHARACTERS_MAX).to_string()
+    }
 }
 
 /// Asks the compiler process for a module; with a descriptor of the module's bytes.

@@ -150,6 +150,10 @@ fn read_images(images: Vec<OwnedFd>) -> io::Result<Code> {
     let [module, drivers] = images.map(|image| {
         let mut bytes = Vec::new();
         let file = File::from(image);
+        if !file.metadata()?.is_file() {
+            // Reading some other kinds of descriptors never ends.
+            return Err(io::Error::other("the compiler sent something else than a file"));
+        }
         io::Seek::rewind(&mut &file)?;
         file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
     });

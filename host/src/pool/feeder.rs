@@ -279,10 +279,6 @@ impl Feeder {
                 }
                 match problem {
                     LoadProblem::SetUp(story) => self.start_failed(state, story),
-                    LoadProblem::Refused(story) => {
-                        module.note_unusable(&story);
-                        Step::Again
-                    }
                     LoadProblem::Broke(story) => Step::BackOff(back_off(module.note_crash(record, &story))),
                 }
             }
@@ -584,9 +580,7 @@ fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {
 enum LoadProblem {
     /// The system does not give what a worker needs.
     SetUp(String),
-    /// The worker says why it cannot serve the module.
-    Refused(String),
-    /// The worker broke over it.
+    /// The worker broke over it, or says that it cannot serve it. One that says so may be wrong, or lie.
     Broke(String),
 }
 
@@ -622,8 +616,11 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
     }
     match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
         Ok(WorkerSays::Ready) => Ok(post),
-        Ok(WorkerSays::Refused(reason)) => Err(LoadProblem::Refused(reason)),
+        Ok(WorkerSays::Refused(reason)) => {
+            Err(LoadProblem::Broke(format!("could not load it: {}", WorkerSays::quoted(&reason))))
+        }
         Ok(WorkerSays::Panicked(message)) => {
+            let message = WorkerSays::quoted(&message);
             Err(LoadProblem::Broke(format!("panicked while it loaded the module: {message}")))
         }
         Err(error) => Err(ended(&blank.child, &error)),
