@@ -42,6 +42,13 @@ pub mod shared;
 mod shm;
 mod worker;
 
+/// Processes that lie, for tests.
+#[cfg(feature = "lies")]
+#[doc(hidden)]
+pub mod lies {
+    pub use crate::worker::liar::{Lie, Script, main};
+}
+
 pub use channel::ring::Stream;
 pub use pool::{
     Builder, CALL_TIME_DEFAULT, Error, ErrorKind, Failure, FailureKind, MEMORY_BYTES_DEFAULT,

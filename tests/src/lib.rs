@@ -9,6 +9,7 @@ pub mod cli;
 pub mod processes;
 pub mod random;
 pub mod script;
+pub mod stage;
 pub mod watchdog;
 
 use std::path::PathBuf;

@@ -92,10 +92,10 @@ impl Delivery {
     /// A separately run call's result as JSON, checked; a task of numbers has cells.
     fn json<'a>(&self, bytes: &'a [u8], written: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
         if let Some(numbers) = &self.numbers {
-            let (cells, _) = bytes.as_chunks();
+            let (cells, rest) = bytes.as_chunks();
             let cells: Vec<u64> = cells.iter().map(|cell| u64::from_le_bytes(*cell)).collect();
-            if cells.len() != numbers.len() {
-                return Err(format!("{} result numbers instead of {}", cells.len(), numbers.len()));
+            if cells.len() != numbers.len() || !rest.is_empty() {
+                return Err(format!("{} bytes are not {} numbers", bytes.len(), numbers.len()));
             }
             written.clear();
             write_cells(&cells, numbers, written);

@@ -6,6 +6,8 @@
 
 pub(crate) mod command;
 pub(crate) mod compiler;
+#[cfg(feature = "lies")]
+pub(crate) mod liar;
 
 use std::time::Duration;
 
