@@ -42,6 +42,11 @@ pub mod shared;
 mod shm;
 mod worker;
 
+/// What fuzzers drive, for tests.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 /// Processes that lie, for tests.
 #[cfg(feature = "lies")]
 #[doc(hidden)]

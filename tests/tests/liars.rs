@@ -31,7 +31,7 @@ const CALLS: i64 = 300;
 const ROUNDS_MAX: i64 = 200;
 
 /// Longest time of a call where a worker stalls. Honest calls take microseconds.
-const CALL_TIME_MAX: Duration = Duration::from_secs(1);
+const CALL_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How calls are entered, which is how results travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +95,8 @@ fn rounds(pool: &Pool, stage: &Stage, way: Way, retries: u32) -> Vec<(i64, Outco
         let echo = module.task::<String, String>("echo_text").expect("a task").retries(retries);
         Box::new(move |first| {
             let round = echo.map_outcomes((first..first + CALLS).map(|number| number.to_string()));
-            let judge = |(number, outcome): (i64, Outcome<String>)| {
-                outcome.map(|text| text == number.to_string())
-            };
+            let judge =
+                |(number, outcome): (i64, Outcome<String>)| outcome.map(|text| text == number.to_string());
             add(first, round.map(|round| (first..).zip(round).map(judge).collect()));
         })
     } else {
@@ -123,7 +122,8 @@ fn rounds(pool: &Pool, stage: &Stage, way: Way, retries: u32) -> Vec<(i64, Outco
 
 /// Whether a module that nobody lies about has exact results in this pool.
 fn check_another_module(pool: &Pool, what: &str) {
-    let other = r#"(module (func (export "next") (param i64) (result i64) (i64.add (local.get 0) (i64.const 1))))"#;
+    let other =
+        r#"(module (func (export "next") (param i64) (result i64) (i64.add (local.get 0) (i64.const 1))))"#;
     let other = pool.load_bytes("other", other.as_bytes()).expect("a module");
     let next = other.task::<i64, i64>("next").expect("a task").timeout(Duration::from_secs(300));
     assert!(next.map(0..1000).expect("results").into_iter().eq(1..1001), "{what}");
@@ -232,7 +232,8 @@ fn a_worker_that_stalls_gains_no_time_by_naming_others() {
 fn counts_that_do_not_add_up_are_not_taken() {
     check_all(&[
         (Lie::CountsTooMany, Batch, 3, Wrong),
-        (Lie::CountsTooMany, Each, 3, BAD_RESULT),
+        (Lie::CountsTooMany, Each, 1, BAD_RESULT),
+        (Lie::CountsTooMany, Each, 3, Any),
         (Lie::CountsTooMany, Pull, 1, BAD_RESULT),
         (Lie::CountsBackwards, Batch, 4, Healed),
         (Lie::CountsBackwards, Pull, 4, Healed),
@@ -242,6 +243,7 @@ fn counts_that_do_not_add_up_are_not_taken() {
         (Lie::EndsTooEarly, Each, 1, Healed),
         (Lie::EndsWhatItWasNotGiven, Batch, 1, Healed),
         (Lie::EndsWhatItWasNotGiven, Pull, 3, Healed),
+        (Lie::EndsWhatItWasNotGiven, Batch, 5, Healed),
         (Lie::WasBusyForAges, Batch, 2, Healed),
         (Lie::IsFullForEver, Pull, 4, Any),
         (Lie::IsFullForEver, Batch, 4, Any),
@@ -356,9 +358,8 @@ fn a_worker_that_stalls_without_a_limit_ends_with_its_pool() {
     let module = pool.load_bytes("cube", CUBE.as_bytes()).expect("a module");
     let cube = module.task::<i64, i64>("cube").expect("a task");
     std::thread::scope(|scope| {
-        let stuck = scope.spawn(|| {
-            (0..ROUNDS_MAX).find_map(|round| cube.map(round * CALLS..(round + 1) * CALLS).err())
-        });
+        let stuck = scope
+            .spawn(|| (0..ROUNDS_MAX).find_map(|round| cube.map(round * CALLS..(round + 1) * CALLS).err()));
         wait_until(|| stage.script.is_told());
         check_another_module(&pool, "a stalled worker");
         drop(pool);
@@ -465,7 +466,8 @@ fn what_a_lying_compiler_sends_is_no_module() {
     ];
     for (lie, kind, words) in rows {
         let error = all_lie(lie, Batch, Builder::no_cache).expect_err("there is no code");
-        let text = std::error::Error::source(&error).map_or(error.to_string(), |source| format!("{error}: {source}"));
+        let text = std::error::Error::source(&error)
+            .map_or(error.to_string(), |source| format!("{error}: {source}"));
         assert_eq!(error.kind(), kind, "{lie:?}: {text}");
         assert!(text.contains(words), "{lie:?}: {text}");
         assert!(!text.contains('\x1b'), "{lie:?}: {text:?}");

@@ -163,14 +163,6 @@ pub(crate) enum WorkerSays {
     Panicked(String),
 }
 
-impl WorkerSays {
-    /// What a worker said of itself, fit for a message: it may have been anything at all.
-    pub(crate) fn quoted(text: &str) -> String {
-        const CHARACTERS_MAX: usize = 4000;
-        printable(text, CHARACTERS_MAX).to_string()
-    }
-}
-
 /// Asks the compiler process for a module; with a descriptor of the module's bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Compile {
@@ -190,6 +182,12 @@ pub(crate) enum CompilerSays {
     },
     /// The module is at fault, and how.
     Invalid(String),
+}
+
+/// What a process said in words, fit for a message: it may have been anything at all.
+pub(crate) fn quoted(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 4000;
+    printable(text, CHARACTERS_MAX).to_string()
 }
 
 /// One end of a control socket.
@@ -242,11 +240,7 @@ impl Control {
         frame: &impl Serialize,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), ControlError> {
-        let bytes =
-            rmp_serde::to_vec_named(frame).map_err(|error| ControlError::Garbled(error.to_string()))?;
-        if bytes.len() > FRAME_BYTES_MAX {
-            return Err(ControlError::Garbled(format!("{} bytes, at most {FRAME_BYTES_MAX}", bytes.len())));
-        }
+        let bytes = encode(frame)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -336,10 +330,22 @@ impl Control {
         if received.flags.contains(ReturnFlags::TRUNC) {
             return Err(ControlError::Garbled(format!("longer than {FRAME_BYTES_MAX} bytes")));
         }
-        let frame = rmp_serde::from_slice(&bytes[..received.bytes]);
-        let frame = frame.map_err(|error| ControlError::Garbled(error.to_string()))?;
-        Ok((frame, descriptors))
+        Ok((decode(&bytes[..received.bytes])?, descriptors))
     }
+}
+
+/// A frame's bytes.
+pub(crate) fn encode(frame: &impl Serialize) -> Result<Vec<u8>, ControlError> {
+    let bytes = rmp_serde::to_vec_named(frame).map_err(|error| ControlError::Garbled(error.to_string()))?;
+    if bytes.len() > FRAME_BYTES_MAX {
+        return Err(ControlError::Garbled(format!("{} bytes, at most {FRAME_BYTES_MAX}", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+/// The frame that bytes are, if they are one.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ControlError> {
+    rmp_serde::from_slice(bytes).map_err(|error| ControlError::Garbled(error.to_string()))
 }
 
 impl AsFd for Control {

@@ -139,7 +139,7 @@ impl Delivery {
 }
 
 /// Whether bytes are one JSON value on one line.
-fn check(bytes: &[u8]) -> Result<(), String> {
+pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     if text.contains(['\n', '\r']) {
         return Err("it spans several lines".to_owned());

@@ -21,6 +21,8 @@ mod cells;
 mod deliver;
 mod describe;
 mod exit;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod inputs;
 mod inspect;
 mod interrupt;

@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Error, ErrorKind};
 use super::module::Artifact;
-use crate::channel::control::{Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION};
+use crate::channel::control::{
+    Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, quoted,
+};
 use crate::process::child::Exit;
 use crate::process::nursery;
 use crate::process::reentry::{Executable, Role};
@@ -109,7 +111,8 @@ fn compile(wasm: &[u8], name: &str, executable: &Executable) -> Result<(Artifact
     drop(child);
     match says {
         CompilerSays::Invalid(reason) => {
-            Err(Error::new(ErrorKind::Module, format!("module {name} is not valid: {reason}")))
+            let text = format!("module {name} is not valid: {}", quoted(&reason));
+            Err(Error::new(ErrorKind::Module, text))
         }
         CompilerSays::Compiled { .. } => {
             // A copy, sealed here: what the compiler still holds of its own files changes nothing.

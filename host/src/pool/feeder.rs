@@ -19,7 +19,7 @@ use super::objects::Stake;
 use super::relief::{self, Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
-use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays};
+use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays, quoted};
 use crate::channel::post::Post;
 use crate::process::child::{Child, Exit};
 use crate::process::nursery;
@@ -617,10 +617,10 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
     match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
         Ok(WorkerSays::Ready) => Ok(post),
         Ok(WorkerSays::Refused(reason)) => {
-            Err(LoadProblem::Broke(format!("could not load it: {}", WorkerSays::quoted(&reason))))
+            Err(LoadProblem::Broke(format!("could not load it: {}", quoted(&reason))))
         }
         Ok(WorkerSays::Panicked(message)) => {
-            let message = WorkerSays::quoted(&message);
+            let message = quoted(&message);
             Err(LoadProblem::Broke(format!("panicked while it loaded the module: {message}")))
         }
         Err(error) => Err(ended(&blank.child, &error)),

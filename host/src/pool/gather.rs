@@ -304,7 +304,7 @@ impl<R: DeserializeOwned + Send> Gather<R> {
 /// Deepest nesting of a result.
 const DEPTH_MAX: usize = 128;
 
-fn from_message_pack<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, rmp_serde::decode::Error> {
+pub(super) fn from_message_pack<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, rmp_serde::decode::Error> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(DEPTH_MAX);
     R::deserialize(&mut deserializer)

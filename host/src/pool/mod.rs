@@ -18,6 +18,8 @@ pub(crate) mod chunk;
 pub(crate) mod compile;
 mod error;
 mod feeder;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gather;
 pub(crate) mod job;
 pub(crate) mod module;

@@ -24,7 +24,7 @@ pub(crate) struct Running {
     pub(super) job: Arc<Job>,
     /// Index of the chunk's first call in its job.
     first: u64,
-    count: u32,
+    pub(super) count: u32,
     pub(super) ledger: Ledger,
     /// Next byte of results that was not taken, from the start of the slot's results.
     result_at: usize,

@@ -16,7 +16,7 @@ use super::outcome::{Failure, FailureKind};
 use super::relief::HELD_UP_MIN;
 use super::running::{Running, chunk_calls_max};
 use super::watch::{self, Place, Reason, Watch};
-use crate::channel::control::{Control, WorkerSays};
+use crate::channel::control::{Control, WorkerSays, quoted};
 use crate::channel::layout::{RING_BYTES, SLOTS};
 use crate::channel::order::{Entry, Order, slot_of};
 use crate::channel::post::{Lie, Post};
@@ -211,14 +211,21 @@ impl Service {
         }
         // What a call printed is out before its result is: the counts are read first, then the lines are taken, which
         // all calls that are counted have printed before, and only then the results. And in this order: everything
-        // below `ended` is finished, so a count read afterwards is the final one.
-        let seen: Vec<(u32, bool, u32)> = self
+        // below `ended` is finished, so a count read afterwards is the final one. The newest order is looked at first:
+        // when it has ended, so have those before it.
+        let mut seen: Vec<(u32, bool, u32)> = self
             .generations()
+            .rev()
             .map(|generation| {
                 let has_ended = self.post.has_ended(generation);
                 (generation, has_ended, self.post.finished(generation, u32::MAX))
             })
             .collect();
+        seen.reverse();
+        if !seen.is_sorted_by(|(_, before, _), (_, after, _)| before >= after) {
+            // Its room would be given to another order before the worker has come to this one.
+            return Err(Lie("it ended a chunk before the one before it"));
+        }
         self.drain(on_line)?;
         for (generation, has_ended, finished) in seen {
             let slot = slot_of(generation);
@@ -271,7 +278,7 @@ impl Service {
     }
 
     /// Generations of the posted orders, in order.
-    fn generations(&self) -> impl Iterator<Item = u32> + use<> {
+    fn generations(&self) -> impl DoubleEndedIterator<Item = u32> + use<> {
         let mut generations: Vec<u32> =
             self.slots.iter().flatten().map(|running| running.generation).collect();
         generations.sort_unstable();
@@ -412,7 +419,7 @@ impl Service {
         let story = match (&self.sentence, said) {
             (Some(Sentence::Lied(Lie(lie))), _) => format!("broke the protocol ({lie})"),
             (_, Some(WorkerSays::Panicked(message))) => {
-                format!("{exit} after a panic of its own ({})", WorkerSays::quoted(&message))
+                format!("{exit} after a panic of its own ({})", quoted(&message))
             }
             _ => exit.to_string(),
         };
@@ -459,14 +466,16 @@ impl Service {
                 Failure::new(index, FailureKind::Starved, text)
             }
             Some(Sentence::Lied(Lie(lie))) => {
-                let text =
-                    format!("its worker (process {}) broke the protocol and was killed: {lie}", self.child.pid());
+                let text = format!(
+                    "its worker (process {}) broke the protocol and was killed: {lie}",
+                    self.child.pid()
+                );
                 Failure::new(index, FailureKind::WorkerLost(exit), text)
             }
             _ => {
                 let panic = match said {
                     Some(WorkerSays::Panicked(message)) => {
-                        format!(" after a panic of its own: {}", WorkerSays::quoted(message))
+                        format!(" after a panic of its own: {}", quoted(message))
                     }
                     _ => String::new(),
                 };

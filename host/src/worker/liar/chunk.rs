@@ -8,13 +8,11 @@ use rustix::process::Signal;
 
 use super::greeting::{close_socket, loud, say};
 use super::scribble::{self, for_ever, in_another_process};
-use super::{Lie, Liar, stall};
+use super::{Liar, Lie, stall};
 use crate::channel::control::WorkerSays;
 use crate::channel::desk::failures_start;
 use crate::channel::ending::EndKind;
-use crate::channel::layout::{
-    ENTRY_BYTES, FAILURE_HEADER_BYTES, RING_BYTES, VALUE_BYTES_MAX, tagged, up,
-};
+use crate::channel::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, RING_BYTES, VALUE_BYTES_MAX, tagged, up};
 use crate::channel::order::{Entry, Order};
 use crate::channel::range_word::CALLS_MAX;
 use crate::channel::ring::{self, Stream};
@@ -356,8 +354,9 @@ impl Liar {
             Lie::DiesBySignal => {
                 self.room.desk().begin(0);
                 let signal = Signal::from_named_raw(self.script.number).expect("a signal's number");
+                // The engine catches some, finds that they are not its own, and leaves the next one to the kernel.
                 self.send_itself(signal);
-                // One that ends nobody.
+                self.send_itself(signal);
                 stall()
             }
             Lie::PanicsAndLives => say(&self.control, &WorkerSays::Panicked(loud()), &[]),

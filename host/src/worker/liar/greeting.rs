@@ -10,9 +10,7 @@ use serde::Serialize;
 
 use super::script::{Lie, Script};
 use super::stall;
-use crate::channel::control::{
-    Compile, CompilerSays, Control, Hello, HelloBack, Load, VERSION, WorkerSays,
-};
+use crate::channel::control::{Compile, CompilerSays, Control, Hello, HelloBack, Load, VERSION, WorkerSays};
 use crate::shm::region::sealed_file;
 
 const LONG: Duration = Duration::from_secs(30);
