@@ -151,9 +151,13 @@ fn operate(object: &Object, operation: u8, party: Party, bytes: &mut Bytes<'_>) 
             4 => answered(queue.task_done(party)),
             5 => answered(queue.take_reported(party)),
             6 => answered(queue.close(party)),
-            _ => {
-                answered((queue.len(), queue.is_closed(), queue.unfinished(), queue.wait(&NOW), queue.join(&NOW)))
-            }
+            _ => answered((
+                queue.len(),
+                queue.is_closed(),
+                queue.unfinished(),
+                queue.wait(&NOW),
+                queue.join(&NOW),
+            )),
         },
         Object::Pipe(end) => match operation % 6 {
             0 | 1 => answered(end.send(party, bytes.short(), &NOW)),

@@ -111,6 +111,8 @@ impl Liar {
 
     fn lie_about_progress(&mut self, order: &Order) {
         let generation = order.generation;
+        // What it has not claimed, others would take.
+        self.claim_all(order);
         let name = |liar: &Self, word| liar.up.word64(up::PROGRESS).store(word, Ordering::Relaxed);
         match self.script.lie {
             Lie::NamesCallsBeyond => name(self, tagged(generation, order.count + 1000)),
@@ -320,6 +322,10 @@ impl Liar {
     }
 
     fn lie_otherwise(&mut self, order: &Order) {
+        let claims_nothing_more = [Lie::StopsItself, Lie::Exits, Lie::DiesBySignal];
+        if claims_nothing_more.contains(&self.script.lie) {
+            self.claim_all(order);
+        }
         match self.script.lie {
             Lie::SleepsOnNothing | Lie::SleepsFarBeyond => {
                 let grant = if self.script.lie == Lie::SleepsOnNothing { 1 } else { u32::MAX };
