@@ -237,6 +237,8 @@ impl Feeder {
         }
         greet(&control).map_err(|error| {
             child.kill();
+            // Nobody is to count on it, however long its death takes: it might be the last there is.
+            self.shared.seats[self.number].set_process(None);
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;

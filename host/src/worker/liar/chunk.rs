@@ -75,15 +75,15 @@ impl Liar {
     fn lie_in_the_range(&mut self, order: &Order) {
         match self.script.lie {
             Lie::RangeOfAnotherOrder => {
-                self.set_range(order, order.generation + 1, 0..order.count);
+                self.set_range(order, order.generation + 1, 0, order.count);
                 self.room.run(order);
             }
             Lie::RangePastItsEnd => {
-                self.set_range(order, order.generation, CALLS_MAX..1);
+                self.set_range(order, order.generation, CALLS_MAX, 1);
                 self.room.run(order);
             }
             Lie::RangeBeyondTheChunk => {
-                self.set_range(order, order.generation, 0..CALLS_MAX);
+                self.set_range(order, order.generation, 0, CALLS_MAX);
                 self.answer_all(order);
                 self.room.desk().finish(u32::MAX);
                 self.room.desk().end_chunk();
@@ -396,8 +396,8 @@ impl Liar {
         }
     }
 
-    fn set_range(&self, order: &Order, generation: u32, calls: Range<u32>) {
-        let word = u64::from(generation as u16) << 48 | u64::from(calls.start) << 24 | u64::from(calls.end);
+    fn set_range(&self, order: &Order, generation: u32, next: u32, end: u32) {
+        let word = u64::from(generation as u16) << 48 | u64::from(next) << 24 | u64::from(end);
         self.up.word64(up::range(order.slot())).store(word, Ordering::Relaxed);
     }
 
