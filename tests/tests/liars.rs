@@ -418,7 +418,7 @@ fn where_all_workers_lie_a_job_ends_all_the_same() {
         (Lie::RecordTooLong, Batch, ErrorKind::Quarantined, "failure records"),
         (Lie::RefusesLoudly, Batch, ErrorKind::Quarantined, "could not load it"),
         (Lie::SaysSomethingElse, Batch, ErrorKind::Quarantined, "while it loaded the module"),
-        (Lie::EndsAtOnce, Batch, ErrorKind::SetUp, "exited with code 0"),
+        (Lie::EndsAtOnce, Batch, ErrorKind::SetUp, "did not answer"),
         (Lie::WrongVersion, Batch, ErrorKind::SetUp, "speaks version"),
         (Lie::GreetsInGarbage, Batch, ErrorKind::SetUp, "did not answer"),
     ];
