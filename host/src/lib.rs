@@ -42,6 +42,18 @@ pub mod shared;
 mod shm;
 mod worker;
 
+/// What fuzzers drive, for tests.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
+/// Processes that lie, for tests.
+#[cfg(feature = "lies")]
+#[doc(hidden)]
+pub mod lies {
+    pub use crate::worker::liar::{Lie, Script, main};
+}
+
 pub use channel::control::DirRights;
 pub use channel::ring::Stream;
 pub use pool::{

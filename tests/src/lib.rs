@@ -13,6 +13,7 @@ pub mod random;
 pub mod script;
 pub mod sharing;
 pub mod siege;
+pub mod stage;
 pub mod watchdog;
 
 use std::path::PathBuf;

@@ -20,6 +20,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::printable::printable;
 use crate::shm::object::Party;
 use crate::shm::object::ground::Rights;
 use crate::shm::object::spec::Spec;
@@ -212,6 +213,12 @@ pub(crate) enum CompilerSays {
     Invalid(String),
 }
 
+/// What a process said in words, fit for a message: it may have been anything at all.
+pub(crate) fn quoted(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 4000;
+    printable(text, CHARACTERS_MAX).to_string()
+}
+
 /// One end of a control socket.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -262,11 +269,7 @@ impl Control {
         frame: &impl Serialize,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), ControlError> {
-        let bytes =
-            rmp_serde::to_vec_named(frame).map_err(|error| ControlError::Garbled(error.to_string()))?;
-        if bytes.len() > FRAME_BYTES_MAX {
-            return Err(ControlError::Garbled(format!("{} bytes, at most {FRAME_BYTES_MAX}", bytes.len())));
-        }
+        let bytes = encode(frame)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
@@ -356,10 +359,22 @@ impl Control {
         if received.flags.contains(ReturnFlags::TRUNC) {
             return Err(ControlError::Garbled(format!("longer than {FRAME_BYTES_MAX} bytes")));
         }
-        let frame = rmp_serde::from_slice(&bytes[..received.bytes]);
-        let frame = frame.map_err(|error| ControlError::Garbled(error.to_string()))?;
-        Ok((frame, descriptors))
+        Ok((decode(&bytes[..received.bytes])?, descriptors))
     }
+}
+
+/// A frame's bytes.
+pub(crate) fn encode(frame: &impl Serialize) -> Result<Vec<u8>, ControlError> {
+    let bytes = rmp_serde::to_vec_named(frame).map_err(|error| ControlError::Garbled(error.to_string()))?;
+    if bytes.len() > FRAME_BYTES_MAX {
+        return Err(ControlError::Garbled(format!("{} bytes, at most {FRAME_BYTES_MAX}", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+/// The frame that bytes are, if they are one.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ControlError> {
+    rmp_serde::from_slice(bytes).map_err(|error| ControlError::Garbled(error.to_string()))
 }
 
 impl AsFd for Control {

@@ -92,10 +92,10 @@ impl Delivery {
     /// A separately run call's result as JSON, checked; a task of numbers has cells.
     fn json<'a>(&self, bytes: &'a [u8], written: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
         if let Some(numbers) = &self.numbers {
-            let (cells, _) = bytes.as_chunks();
+            let (cells, rest) = bytes.as_chunks();
             let cells: Vec<u64> = cells.iter().map(|cell| u64::from_le_bytes(*cell)).collect();
-            if cells.len() != numbers.len() {
-                return Err(format!("{} result numbers instead of {}", cells.len(), numbers.len()));
+            if cells.len() != numbers.len() || !rest.is_empty() {
+                return Err(format!("{} bytes are not {} numbers", bytes.len(), numbers.len()));
             }
             written.clear();
             write_cells(&cells, numbers, written);
@@ -139,7 +139,7 @@ impl Delivery {
 }
 
 /// Whether bytes are one JSON value on one line.
-fn check(bytes: &[u8]) -> Result<(), String> {
+pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     if text.contains(['\n', '\r']) {
         return Err("it spans several lines".to_owned());

@@ -29,7 +29,7 @@ pub(super) fn run(inspect: &InspectArguments) -> Result<Exit, Refusal> {
     }
 }
 
-fn describe(module: &str, wasm: &[u8], catalog: &Catalog) -> Catalogue {
+pub(super) fn describe(module: &str, wasm: &[u8], catalog: &Catalog) -> Catalogue {
     let ungranted = catalog.ungranted_imports();
     let grant = |import: &crate::sandbox::catalog::Import| {
         if !ungranted.iter().any(|other| other.module == import.module && other.name == import.name) {

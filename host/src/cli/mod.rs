@@ -22,6 +22,8 @@ mod deliver;
 mod describe;
 mod directory;
 mod exit;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod inputs;
 mod inspect;
 mod interrupt;

@@ -14,7 +14,7 @@ use crate::pool::directories::{self, GrantedDirectory};
 use crate::pool::{self, ErrorKind, MEMORY_BYTES_DEFAULT};
 use crate::process::child::Exit as Ended;
 use crate::process::nursery;
-use crate::process::reentry::Role;
+use crate::process::reentry::{Executable, Role};
 
 /// Runs the program; the command's exit code is the program's own.
 pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
@@ -29,7 +29,8 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
         return Err(Refusal::new(Exit::Unusable, anyhow::Error::msg(text)));
     }
     let directories = open(&arguments.dir)?;
-    let code = artifact(&wasm, &name, Cache::of_user().as_ref()).map_err(unusable)?;
+    let executable = pool::executable(None).map_err(unusable)?;
+    let code = artifact(&wasm, &name, &executable, Cache::of_user().as_ref()).map_err(unusable)?;
     let environment = granted(arguments.env, |name| std::env::var(name).ok());
     let environment = environment.map_err(|text| Refusal::new(Exit::Usage, anyhow::Error::msg(text)))?;
     let program = arguments.module.file_name().unwrap_or(arguments.module.as_os_str());
@@ -41,7 +42,7 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
         memory_bytes_max: arguments.max_memory.unwrap_or(MEMORY_BYTES_DEFAULT),
         directories: directories::describe(&directories),
     };
-    start(&run, &code, &directories, &name)
+    start(&run, &executable, &code, &directories, &name)
 }
 
 /// Opens the directories that the program is granted.
@@ -60,6 +61,7 @@ fn open(flags: &[DirectoryFlag]) -> Result<Vec<Arc<GrantedDirectory>>, Refusal> 
 
 fn start(
     run: &Run,
+    executable: &Executable,
     code: &pool::module::Artifact,
     directories: &[Arc<GrantedDirectory>],
     name: &str,
@@ -71,7 +73,8 @@ fn start(
         // Whoever waited has given up.
         let _ = died.send(ended);
     });
-    let child = nursery::spawn(Role::Command, theirs, on_death).map_err(|error| unusable(error.into()))?;
+    let child = nursery::spawn(Role::Command, executable, theirs, on_death);
+    let child = child.map_err(|error| unusable(error.into()))?;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let descriptors = [code.module.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
     let said = greet(&control)

@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::REASON_CHARACTERS_MAX;
 use super::error::{Error, ErrorKind};
 use super::module::Artifact;
-use crate::channel::control::{Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION};
-use crate::printable::printable;
+use crate::channel::control::{
+    Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, quoted,
+};
 use crate::process::child::Exit;
 use crate::process::nursery;
-use crate::process::reentry::Role;
+use crate::process::reentry::{Executable, Role};
 use crate::sandbox::engine::settings_key;
 use crate::shm::region::sealed_file;
 
@@ -42,12 +42,17 @@ pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// When the module is invalid, when compiling it takes more than it may, or when no process can be started.
-pub(crate) fn artifact(wasm: &[u8], name: &str, cache: Option<&Cache>) -> Result<Artifact, Error> {
+pub(crate) fn artifact(
+    wasm: &[u8],
+    name: &str,
+    executable: &Executable,
+    cache: Option<&Cache>,
+) -> Result<Artifact, Error> {
     let key = cache.map(|cache| cache.entry(wasm));
     if let Some(found) = key.as_deref().and_then(read_entry) {
         return Ok(found);
     }
-    let (artifact, code) = compile(wasm, name)?;
+    let (artifact, code) = compile(wasm, name, executable)?;
     if let Some(path) = key {
         // A cache that cannot be written costs time at the next start and nothing else.
         let _ = write_entry(&path, &code);
@@ -71,7 +76,7 @@ impl Code {
     }
 }
 
-fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
+fn compile(wasm: &[u8], name: &str, executable: &Executable) -> Result<(Artifact, Code), Error> {
     let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
     };
@@ -81,7 +86,8 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
         // A caller that has its answer does not wait for the end.
         let _ = died.send(exit);
     });
-    let child = nursery::spawn(Role::Compiler, theirs, on_death).map_err(|error| set_up(error.into()))?;
+    let child = nursery::spawn(Role::Compiler, executable, theirs, on_death);
+    let child = child.map_err(|error| set_up(error.into()))?;
     let spoken = talk(&control, wasm);
     let (says, images) = spoken.map_err(|error| match error {
         ControlError::Closed => {
@@ -105,8 +111,8 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
     drop(child);
     match says {
         CompilerSays::Invalid(reason) => {
-            let reason = printable(&reason, REASON_CHARACTERS_MAX);
-            Err(Error::new(ErrorKind::Module, format!("module {name} is not valid: {reason}")))
+            let text = format!("module {name} is not valid: {}", quoted(&reason));
+            Err(Error::new(ErrorKind::Module, text))
         }
         CompilerSays::Compiled { .. } => {
             // A copy, sealed here: what the compiler still holds of its own files changes nothing.
@@ -147,6 +153,10 @@ fn read_images(images: Vec<OwnedFd>) -> io::Result<Code> {
     let [module, drivers] = images.map(|image| {
         let mut bytes = Vec::new();
         let file = File::from(image);
+        if !file.metadata()?.is_file() {
+            // Reading some other kinds of descriptors never ends.
+            return Err(io::Error::other("the compiler sent something else than a file"));
+        }
         io::Seek::rewind(&mut &file)?;
         file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
     });

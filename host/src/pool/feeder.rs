@@ -20,7 +20,7 @@ use super::objects::Stake;
 use super::relief::{self, Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
-use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays};
+use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays, quoted};
 use crate::channel::post::Post;
 use crate::process::child::{Child, Exit};
 use crate::process::nursery;
@@ -227,7 +227,8 @@ impl Feeder {
             }
             lobby.bell().ring_always();
         });
-        let child = nursery::spawn(Role::Worker, theirs, on_death).map_err(|error| describe(&error))?;
+        let child = nursery::spawn(Role::Worker, &self.shared.executable, theirs, on_death);
+        let child = child.map_err(|error| describe(&error))?;
         let child = Arc::new(child);
         self.latest = Some(Arc::clone(&child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
@@ -237,6 +238,8 @@ impl Feeder {
         }
         greet(&control).map_err(|error| {
             child.kill();
+            // Nobody is to count on it, however long its death takes: it might be the last there is.
+            self.shared.seats[self.number].set_process(None);
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;
@@ -279,10 +282,6 @@ impl Feeder {
                 }
                 match problem {
                     LoadProblem::SetUp(story) => self.start_failed(state, story),
-                    LoadProblem::Refused(story) => {
-                        module.note_unusable(&story);
-                        Step::Again
-                    }
                     LoadProblem::Broke(story) => Step::BackOff(back_off(module.note_crash(record, &story))),
                 }
             }
@@ -584,9 +583,7 @@ fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {
 enum LoadProblem {
     /// The system does not give what a worker needs.
     SetUp(String),
-    /// The worker says why it cannot serve the module.
-    Refused(String),
-    /// The worker broke over it.
+    /// The worker broke over it, or says that it cannot serve it. One that says so may be wrong, or lie.
     Broke(String),
 }
 
@@ -623,8 +620,11 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
     directories::send(&blank.control, &module.directories).map_err(|error| ended(&blank.child, &error))?;
     match blank.control.receive::<WorkerSays>(START_TIME_MAX) {
         Ok(WorkerSays::Ready) => Ok(post),
-        Ok(WorkerSays::Refused(reason)) => Err(LoadProblem::Refused(reason)),
+        Ok(WorkerSays::Refused(reason)) => {
+            Err(LoadProblem::Broke(format!("could not load it: {}", quoted(&reason))))
+        }
         Ok(WorkerSays::Panicked(message)) => {
+            let message = quoted(&message);
             Err(LoadProblem::Broke(format!("panicked while it loaded the module: {message}")))
         }
         Err(error) => Err(ended(&blank.child, &error)),

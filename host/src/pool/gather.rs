@@ -284,8 +284,14 @@ impl<R: DeserializeOwned + Send> Gather<R> {
     }
 
     fn decode_value(&self, index: u64, bytes: &[u8], refused: &mut Vec<Failure>) {
-        if self.numbers.is_some() {
-            return self.decode(index, bytes.as_chunks().0, refused);
+        if let Some(numbers) = &self.numbers {
+            return match bytes.as_chunks() {
+                (cells, []) if cells.len() == numbers.len() => self.decode(index, cells, refused),
+                _ => {
+                    let text = format!("{} bytes are not {} numbers", bytes.len(), numbers.len());
+                    refused.push(unreadable(index, &text));
+                }
+            };
         }
         let bytes = if bytes.is_empty() { &NIL[..] } else { bytes };
         match from_message_pack(bytes) {
@@ -298,7 +304,7 @@ impl<R: DeserializeOwned + Send> Gather<R> {
 /// Deepest nesting of a result.
 const DEPTH_MAX: usize = 128;
 
-fn from_message_pack<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, rmp_serde::decode::Error> {
+pub(super) fn from_message_pack<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, rmp_serde::decode::Error> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(DEPTH_MAX);
     let result = R::deserialize(&mut deserializer)?;

@@ -19,6 +19,8 @@ pub(crate) mod compile;
 pub(crate) mod directories;
 mod error;
 mod feeder;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gather;
 pub(crate) mod job;
 pub(crate) mod module;
@@ -61,7 +63,8 @@ use self::shared::Shared;
 use crate::channel::control::{DirRights, Service};
 use crate::channel::ring::Stream;
 use crate::printable::{printable, printable_name};
-use crate::process::{cores, nursery, reentry};
+use crate::process::reentry::{Executable, Role};
+use crate::process::{cores, nursery};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
 use crate::shm::object::ground::Rights;
@@ -127,6 +130,7 @@ pub struct Pool {
 /// What a pool is built from; see [`Pool::builder`].
 pub struct Builder {
     workers: Option<usize>,
+    executable: Option<PathBuf>,
     settings: Settings,
     directories: Vec<(PathBuf, String, DirRights)>,
     on_output: Box<OnLine>,
@@ -154,6 +158,7 @@ impl Pool {
     pub fn builder() -> Builder {
         Builder {
             workers: None,
+            executable: None,
             settings: Settings {
                 terms: Terms {
                     time_max: Some(CALL_TIME_DEFAULT),
@@ -216,7 +221,7 @@ impl Pool {
             CachePlace::At(directory) => Cache::at(directory),
             CachePlace::Nowhere => None,
         };
-        let artifact = compile::artifact(&wasm, &name, cache.as_ref())?;
+        let artifact = compile::artifact(&wasm, &name, &self.shared.executable, cache.as_ref())?;
         let service = Service {
             has_drivers: artifact.has_drivers,
             memory_bytes_max: self.settings.memory_bytes_max,
@@ -392,27 +397,45 @@ impl Builder {
         self
     }
 
+    /// Starts workers and compilers from this executable rather than from the one that this process runs.
+    ///
+    /// For programs that cannot call [`init`](crate::init), such as plugins of programs that somebody else wrote. The
+    /// executable has to call it, as the `wasmpool` command of the same version does; one of another version is
+    /// refused when the first of its processes says hello.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// let pool = wasmpool::Pool::builder().worker_executable("/usr/local/bin/wasmpool").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn worker_executable(mut self, path: impl Into<PathBuf>) -> Self {
+        self.executable = Some(path.into());
+        self
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large, or a directory that cannot be granted;
-    /// [`ErrorKind::SetUp`] when [`init`](crate::init) has not run, or when the system gives no threads.
+    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large, a directory that cannot be granted,
+    /// and a worker executable that cannot be run; [`ErrorKind::SetUp`] when none was named and
+    /// [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
         if !(1..=WORKERS_MAX).contains(&workers) {
             let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
             return Err(Error::new(ErrorKind::Setting, text));
         }
-        if reentry::executable().is_none() {
-            let reason = nursery::SpawnError::NotInitialized;
-            return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
-        }
+        let executable = executable(self.executable.as_deref())?;
         let mut directories = Vec::new();
         for (host, guest, rights) in &self.directories {
             directories::with_one_more(&mut directories, GrantedDirectory::open(host, guest, *rights)?)?;
         }
-        let (shared, deques) = Shared::new(workers, unwinding_stops_here(self.on_output));
+        let (shared, deques) = Shared::new(workers, executable, unwinding_stops_here(self.on_output));
         let mut pool = Pool {
             shared,
             registry: Registry::new(),
@@ -567,6 +590,29 @@ impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Module").field("name", &self.module.base().name).finish_non_exhaustive()
     }
+}
+
+/// The executable that processes are started from: the named one, or else the one that this process runs.
+///
+/// # Errors
+///
+/// When there is none, or when this process is itself one that a pool has started and should not have come this far.
+pub(crate) fn executable(named: Option<&Path>) -> Result<Executable, Error> {
+    if Role::of_this_process().is_some() {
+        let text = "this process was started to be a worker and builds a pool instead: call wasmpool::init() first \
+                    thing in main";
+        return Err(Error::new(ErrorKind::SetUp, text));
+    }
+    let Some(path) = named else {
+        let text = "wasmpool::init() has not been called: make it the first statement of main, because worker \
+                    processes are this same executable, started again (tests use wasmpool::test_support!()), or name \
+                    an executable that calls it by worker_executable";
+        return Executable::own().ok_or_else(|| Error::new(ErrorKind::SetUp, text));
+    };
+    Executable::at(path).map_err(|error| {
+        let text = format!("the worker executable `{}` cannot be run", path.display());
+        Error::new(ErrorKind::Setting, text).with_source(error)
+    })
 }
 
 /// Keeps a panic of the caller's closure from the thread that feeds a worker; the line is lost.

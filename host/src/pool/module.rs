@@ -295,11 +295,6 @@ impl ModuleState {
         crashes
     }
 
-    /// Gives the module up at once: it cannot even be loaded.
-    pub(crate) fn note_unusable(&self, story: &str) {
-        self.quarantine(format!("module {} cannot be run: {story}", self.name));
-    }
-
     fn quarantine(&self, verdict: String) {
         // The first reason stands.
         let _ = self.verdict.set(verdict);

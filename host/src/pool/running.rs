@@ -33,7 +33,8 @@ pub(crate) struct Running {
     /// Farthest byte of the slot's results that was written.
     pub(super) used: usize,
     /// Part of the chunk was taken away while it ran, so its time says nothing about its size.
-    pub(super) was_cut: bool,
+    was_cut: bool,
+    posted: Instant,
     /// Since when every call is back although the worker has not ended the chunk that it is at.
     settled_since: Option<Instant>,
 }
@@ -53,6 +54,7 @@ impl Running {
             freed_at: None,
             used: 0,
             was_cut: false,
+            posted: Instant::now(),
             settled_since: None,
         }
     }
@@ -84,11 +86,13 @@ impl Running {
         if calls.is_empty() {
             return Ok(());
         }
-        self.job.work.module.note_success();
         match self.job.work.entry {
-            Entry::Batch => self.take_batch(calls, post, worker, retries),
-            Entry::Each | Entry::Pull(_) => self.take_entries(calls, post, worker, retries),
+            Entry::Batch => self.take_batch(calls, post, worker, retries)?,
+            Entry::Each | Entry::Pull(_) => self.take_entries(calls, post, worker, retries)?,
         }
+        // Only now: a worker that says it has finished calls and has no results for them has finished nothing.
+        self.job.work.module.note_success();
+        Ok(())
     }
 
     /// Takes a dead worker's results of a batch, up to the call that was running.
@@ -222,6 +226,14 @@ impl Running {
             return Err(Lie("it finished a chunk and never ended it"));
         }
         Ok(())
+    }
+
+    /// Has the job learn how long the chunk took. No worker can have been busy with it for longer than it had it.
+    pub(super) fn teach(&self, busy_ns: u64) {
+        if !self.was_cut {
+            let had_ns = self.posted.elapsed().as_nanos() as u64;
+            self.job.learn(u64::from(self.count), busy_ns.min(had_ns));
+        }
     }
 
     /// How many calls nobody has claimed, about.

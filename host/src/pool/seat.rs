@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::module::{ModuleState, Record};
+use super::objects::Granted;
 use super::outcome::{Failure, FailureKind};
 use super::relief::HELD_UP_MIN;
 use super::running::{Running, chunk_calls_max};
 use super::watch::{self, Place, Reason, Watch};
-use crate::channel::control::{Control, WorkerSays};
-use crate::channel::layout::SLOTS;
+use crate::channel::control::{Control, WorkerSays, quoted};
+use crate::channel::layout::{RING_BYTES, SLOTS};
 use crate::channel::order::{Entry, Order, slot_of};
 use crate::channel::post::{Lie, Post};
 use crate::channel::ring::{self, Stream};
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     generation: u32,
     slots: [Option<Running>; SLOTS],
     lines: ring::Reader,
+    /// Bytes that were printed since calls last came back, line ends included.
+    printed_bytes: u64,
     watch: Watch,
     /// Since when it has been seen to sleep inside a call.
     held_up_since: Option<Instant>,
@@ -107,6 +110,7 @@ impl Service {
             generation: 0,
             slots: [None, None],
             lines: ring::Reader::default(),
+            printed_bytes: 0,
             watch: Watch::default(),
             held_up_since: None,
             sentence: None,
@@ -196,7 +200,7 @@ impl Service {
             self.condemn(Sentence::Lied(lie));
         }
         self.watch_call();
-        self.held_up_since = match self.post.blocked_on() {
+        self.held_up_since = match self.blocked_on() {
             Some(_) => self.held_up_since.or_else(|| Some(Instant::now())),
             None => None,
         };
@@ -214,19 +218,22 @@ impl Service {
         }
         // What a call printed is out before its result is: the counts are read first, then the lines are taken, which
         // all calls that are counted have printed before, and only then the results. And in this order: everything
-        // below `ended` is finished, so a count read afterwards is the final one.
-        let seen: Vec<(u32, bool, u32)> = self
+        // below `ended` is finished, so a count read afterwards is the final one. The newest order is looked at first:
+        // when it has ended, so have those before it.
+        let mut seen: Vec<(u32, bool, u32)> = self
             .generations()
+            .rev()
             .map(|generation| {
                 let has_ended = self.post.has_ended(generation);
                 (generation, has_ended, self.post.finished(generation, u32::MAX))
             })
             .collect();
-        let started = Instant::now();
-        let drained = self.post.drain(&mut self.lines, on_line);
-        // Whoever takes the lines may be slow, and a full ring holds the worker up: that is not the call's time.
-        self.watch.forgive(started.elapsed());
-        drained?;
+        seen.reverse();
+        if !seen.is_sorted_by(|(_, before, _), (_, after, _)| before >= after) {
+            // Its room would be given to another order before the worker has come to this one.
+            return Err(Lie("it ended a chunk before the one before it"));
+        }
+        self.drain(on_line)?;
         for (generation, has_ended, finished) in seen {
             let slot = slot_of(generation);
             let is_front = self.oldest() == Some(generation);
@@ -234,6 +241,9 @@ impl Service {
             let before = running.ledger.outstanding().start;
             running.take(finished, &self.post, worker, &mut tended.retries)?;
             let has_taken = running.ledger.outstanding().start > before;
+            if has_taken {
+                self.printed_bytes = 0;
+            }
             tended.opens_window |= has_taken && running.job.is_windowed();
             running.free_room(&self.post);
             running.drop_unwanted(&self.post);
@@ -249,8 +259,33 @@ impl Service {
         Ok(())
     }
 
+    /// Takes the lines that were printed, as long as they are no more than calls may print.
+    fn drain(&mut self, on_line: &OnLine) -> Result<(), Lie> {
+        let started = Instant::now();
+        let drained = self.post.drain(&mut self.lines, |stream, line| {
+            self.printed_bytes += line.len() as u64 + 1;
+            on_line(stream, line);
+        });
+        // Whoever takes the lines may be slow, and a full ring holds the worker up: that is not the call's time.
+        self.watch.forgive(started.elapsed());
+        drained?;
+        if self.printed_bytes > self.printable_bytes() {
+            // The worker is to see to that; and it could go on for ever, for time that lines take is not counted.
+            return Err(Lie("it printed more than a call may"));
+        }
+        Ok(())
+    }
+
+    /// Most bytes that can be printed from one time that calls come back to the next: what one call may print, once
+    /// while its instance is made and once while it runs, and what later calls have put into the ring meanwhile.
+    fn printable_bytes(&self) -> u64 {
+        let of = |running: &Running| running.job.work.terms.printed_bytes_max;
+        let most = self.slots.iter().flatten().map(of).max().unwrap_or(0);
+        most.saturating_mul(2).saturating_add(4 * RING_BYTES as u64)
+    }
+
     /// Generations of the posted orders, in order.
-    fn generations(&self) -> impl Iterator<Item = u32> + use<> {
+    fn generations(&self) -> impl DoubleEndedIterator<Item = u32> + use<> {
         let mut generations: Vec<u32> =
             self.slots.iter().flatten().map(|running| running.generation).collect();
         generations.sort_unstable();
@@ -259,9 +294,7 @@ impl Service {
 
     fn settle(&mut self, slot: usize) {
         let Some(running) = self.slots[slot].take() else { return };
-        if !running.was_cut {
-            running.job.learn(u64::from(running.count), self.post.busy_ns(running.generation));
-        }
+        running.teach(self.post.busy_ns(running.generation));
         self.post.trim(running.generation, running.used);
     }
 
@@ -316,7 +349,7 @@ impl Service {
 
     /// Stops the call that the worker sleeps in: it waits for another that no worker can be found for.
     pub(crate) fn starve(&mut self) {
-        if self.sentence.is_some() || self.child.death().is_some() || self.post.blocked_on().is_none() {
+        if self.sentence.is_some() || self.child.death().is_some() || self.blocked_on().is_none() {
             return;
         }
         let front = self.oldest().and_then(|generation| self.slots[slot_of(generation)].as_ref());
@@ -335,7 +368,7 @@ impl Service {
         let has_moved = self.post.progress() != progress
             || self.post.finished(place.generation, u32::MAX) != finished
             || self.post.has_ended(place.generation);
-        if stands_still && has_moved {
+        if stands_still && has_moved && self.watch.pardon() {
             self.child.go_on();
             return;
         }
@@ -376,11 +409,13 @@ impl Service {
                 let finished = self.post.finished(generation, u32::MAX);
                 let _ = running.take(finished, &self.post, worker, &mut chunks);
             }
-            let call = progress.filter(|(of, _)| *of == generation).map(|(_, call)| call);
-            if let (Entry::Batch, Some(call), true) = (running.job.work.entry, call, is_honest) {
+            let named = progress.filter(|(of, _)| *of == generation).map(|(_, call)| call);
+            if let (Entry::Batch, Some(call), true) = (running.job.work.entry, named, is_honest) {
                 running.take_until(call, &self.post, worker, &mut chunks);
             }
-            let burial = running.ledger.bury(running.ledger.outstanding().start, call);
+            let outstanding = running.ledger.outstanding();
+            let call = self.condemned(generation).filter(|call| outstanding.contains(call)).or(named);
+            let burial = running.ledger.bury(outstanding.start, call);
             if let Some(call) = burial.charged {
                 let failure = self.charge(&running, Place { generation, call }, exit, said.as_ref());
                 running.fail(failure, worker, &mut chunks);
@@ -391,7 +426,7 @@ impl Service {
         let story = match (&self.sentence, said) {
             (Some(Sentence::Lied(Lie(lie))), _) => format!("broke the protocol ({lie})"),
             (_, Some(WorkerSays::Panicked(message))) => {
-                format!("{exit} after a panic of its own ({message})")
+                format!("{exit} after a panic of its own ({})", quoted(&message))
             }
             _ => exit.to_string(),
         };
@@ -400,10 +435,19 @@ impl Service {
         Remains { chunks, crash: is_crash.then_some(self.record), story }
     }
 
-    /// The object that the worker's call sleeps on, or slept on when it died, as it says.
-    fn blocked_on(&self) -> Option<String> {
-        let granted = self.module.granted.get(self.post.blocked_on()?)?;
-        Some(format!("{:?} `{}`", granted.entry.spec.kind(), granted.entry.name))
+    /// The call of this order for which the worker was stopped for good. It is the one that pays, whatever the worker
+    /// has come to name since: one that names none would be stopped again and again, and no call would ever end.
+    fn condemned(&self, generation: u32) -> Option<u32> {
+        match &self.sentence {
+            Some(Sentence::Call(place, _)) if place.generation == generation => Some(place.call),
+            _ => None,
+        }
+    }
+
+    /// The object that the worker's call sleeps on, or slept on when it died, as it says. It can sleep on nothing but
+    /// what it was granted.
+    fn blocked_on(&self) -> Option<&Granted> {
+        self.module.granted.get(self.post.blocked_on()?)
     }
 
     /// What the call that was running when the worker died is told.
@@ -419,16 +463,27 @@ impl Service {
                 Failure::new(index, FailureKind::Cancelled, "nobody waits for it any more")
             }
             Some(Sentence::Call(condemned, Reason::Starved)) if *condemned == call => {
+                let object = self.blocked_on().map(|granted| &granted.entry);
+                let object = object.map(|object| format!("{:?} `{}`", object.spec.kind(), object.name));
                 let text = format!(
                     "waited for {}, as every worker of its module does, while more calls wait for a worker and the \
                      pool has no more: let fewer calls wait for each other",
-                    self.blocked_on().as_deref().unwrap_or("a shared object")
+                    object.as_deref().unwrap_or("a shared object")
                 );
                 Failure::new(index, FailureKind::Starved, text)
             }
+            Some(Sentence::Lied(Lie(lie))) => {
+                let text = format!(
+                    "its worker (process {}) broke the protocol and was killed: {lie}",
+                    self.child.pid()
+                );
+                Failure::new(index, FailureKind::WorkerLost(exit), text)
+            }
             _ => {
                 let panic = match said {
-                    Some(WorkerSays::Panicked(message)) => format!(" after a panic of its own: {message}"),
+                    Some(WorkerSays::Panicked(message)) => {
+                        format!(" after a panic of its own: {}", quoted(message))
+                    }
                     _ => String::new(),
                 };
                 let text = format!("its worker (process {}) {exit}{panic}", self.child.pid());

@@ -16,6 +16,7 @@ use super::seat::{OnLine, Posted, Service};
 use crate::channel::control::Control;
 use crate::channel::post::Post;
 use crate::process::child::Child;
+use crate::process::reentry::Executable;
 use crate::schedule::deques::Deques;
 use crate::shm::bell::Bell;
 
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) modules: RwLock<Vec<Arc<ModuleState>>>,
     pub(crate) lobby: Arc<Lobby>,
     pub(crate) on_line: Box<OnLine>,
+    /// What its processes are started from.
+    pub(crate) executable: Executable,
     closing: AtomicBool,
     /// Why no worker can be started, when that is so.
     broken: Mutex<Option<String>>,
@@ -157,7 +160,11 @@ impl Seat {
 
 impl Shared {
     /// A pool's common things, and the deques for its first feeders.
-    pub(crate) fn new(workers: usize, on_line: Box<OnLine>) -> (Arc<Self>, Vec<Deques<Chunk>>) {
+    pub(crate) fn new(
+        workers: usize,
+        executable: Executable,
+        on_line: Box<OnLine>,
+    ) -> (Arc<Self>, Vec<Deques<Chunk>>) {
         let seats = workers.max(SEATS_MAX);
         let mut deques = Deques::for_feeders(seats);
         let spares = deques.split_off(workers);
@@ -169,6 +176,7 @@ impl Shared {
             modules: RwLock::new(Vec::new()),
             lobby: Arc::default(),
             on_line,
+            executable,
             closing: AtomicBool::new(false),
             broken: Mutex::new(None),
             seatings: AtomicU64::new(0),

@@ -38,6 +38,8 @@ pub(crate) enum Reason {
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     seen: Option<(Place, Instant)>,
+    /// It was stopped there and let go on, because it had moved.
+    is_pardoned: bool,
 }
 
 impl Watch {
@@ -48,7 +50,7 @@ impl Watch {
         match self.seen {
             Some((before, since)) if before >= place => now.saturating_duration_since(since),
             _ => {
-                self.seen = Some((place, now));
+                *self = Self { seen: Some((place, now)), is_pardoned: false };
                 Duration::ZERO
             }
         }
@@ -62,7 +64,15 @@ impl Watch {
 
     /// Notes that the worker has nothing to do.
     pub(crate) fn rest(&mut self) {
-        self.seen = None;
+        *self = Self::default();
+    }
+
+    /// Whether a worker may go on that had moved when it was stopped: once for each place that it gets to.
+    ///
+    /// One that has moved indeed is seen further on at the next look. One that is where it was had its words changed,
+    /// by a process of its making that was not stopped with it.
+    pub(crate) fn pardon(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_pardoned, true)
     }
 
     /// Gives time back during which the supervisor itself may have held the worker up.
@@ -130,6 +140,18 @@ mod tests {
         assert_eq!(watch.look(at(2, 0), start + ms(11)), ms(1));
         watch.rest();
         assert_eq!(watch.look(at(2, 0), start + ms(20)), ms(0));
+    }
+
+    #[test]
+    fn a_worker_is_let_go_on_once_for_each_place() {
+        let mut watch = Watch::default();
+        let now = Instant::now();
+        watch.look(at(1, 3), now);
+        assert!(watch.pardon());
+        watch.look(at(1, 2), now);
+        assert!(!watch.pardon());
+        watch.look(at(1, 4), now);
+        assert!(watch.pardon());
     }
 
     #[test]

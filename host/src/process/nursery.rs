@@ -16,32 +16,24 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use super::child::{Child, Exit};
-use super::reentry::{self, Role};
+use super::reentry::{Executable, Role};
 
 /// Called once, on the nursery's thread, after the kernel has said that a process is dead.
 pub(crate) type OnDeath = Box<dyn FnOnce(Exit) + Send>;
 
-/// Why a process could not be started.
+/// The system refused to start a process.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SpawnError {
-    /// `init` has not run.
-    #[error(
-        "wasmpool::init() has not been called: make it the first statement of main, because worker processes are \
-         this same executable, started again (tests use wasmpool::test_support!())"
-    )]
-    NotInitialized,
-    /// The system refused.
-    #[error("a {role} process cannot be started")]
-    Refused {
-        /// What it was to be.
-        role: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
+#[error("a {role} process cannot be started")]
+pub(crate) struct SpawnError {
+    /// What it was to be.
+    role: &'static str,
+    /// Why not.
+    source: io::Error,
 }
 
 struct Request {
     role: Role,
+    executable: Executable,
     /// Becomes the process's descriptor 0.
     control: OwnedFd,
     on_death: OnDeath,
@@ -59,17 +51,23 @@ struct Ward {
     on_death: Option<OnDeath>,
 }
 
-/// Starts this executable again in `role`, with `control` as its descriptor 0 and nothing else.
+/// Starts an executable in `role`, with `control` as its descriptor 0 and nothing else.
 ///
 /// # Errors
 ///
-/// When [`crate::init`] has not run or the system refuses.
-pub(crate) fn spawn(role: Role, control: OwnedFd, on_death: OnDeath) -> Result<Child, SpawnError> {
-    let refused = |source| SpawnError::Refused { role: role.arguments()[1], source };
+/// When the system refuses.
+pub(crate) fn spawn(
+    role: Role,
+    executable: &Executable,
+    control: OwnedFd,
+    on_death: OnDeath,
+) -> Result<Child, SpawnError> {
+    let refused = |source| SpawnError { role: role.arguments()[1], source };
     let nursery = nursery().map_err(refused)?;
     let (answer, answered) = mpsc::channel();
     let gone = || refused(io::Error::other("the nursery thread has ended"));
-    nursery.requests.send(Request { role, control, on_death, answer }).map_err(|_| gone())?;
+    let request = Request { role, executable: executable.clone(), control, on_death, answer };
+    nursery.requests.send(request).map_err(|_| gone())?;
     rustix::io::write(&nursery.wake, &1u64.to_ne_bytes()).map_err(|error| refused(error.into()))?;
     answered.recv().map_err(|_| gone())?
 }
@@ -107,7 +105,7 @@ fn tend(incoming: &Receiver<Request>, wake: &OwnedFd) {
 }
 
 fn admit(request: Request, wards: &mut Vec<Ward>) {
-    let started = start_process(request.role, request.control);
+    let started = start_process(request.role, &request.executable, request.control);
     let child = started.map(|(pid, descriptor)| {
         let descriptor = Arc::new(descriptor);
         let death = Arc::new(OnceLock::new());
@@ -122,9 +120,12 @@ fn admit(request: Request, wards: &mut Vec<Ward>) {
     let _ = request.answer.send(child);
 }
 
-fn start_process(role: Role, control: OwnedFd) -> Result<(Pid, OwnedFd), SpawnError> {
-    let executable = reentry::executable().ok_or(SpawnError::NotInitialized)?;
-    let mut command = Command::new(executable);
+fn start_process(
+    role: Role,
+    executable: &Executable,
+    control: OwnedFd,
+) -> Result<(Pid, OwnedFd), SpawnError> {
+    let mut command = Command::new(executable.path());
     command
         .arg0("wasmpool")
         .args(role.arguments())
@@ -136,7 +137,7 @@ fn start_process(role: Role, control: OwnedFd) -> Result<(Pid, OwnedFd), SpawnEr
         // Ctrl-C at a terminal goes to the supervisor, which decides what becomes of its workers.
         command.process_group(0);
     }
-    let refused = |source| SpawnError::Refused { role: role.arguments()[1], source };
+    let refused = |source| SpawnError { role: role.arguments()[1], source };
     let mut child = command.spawn().map_err(refused)?;
     let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| refused(io::Error::other("no process id")))?;
     // Nobody but this thread takes its status, so the id is still its own.

@@ -2,13 +2,15 @@
 //!
 //! The supervisor runs its own executable with a first argument that nobody types. A program that links the library
 //! looks for it first thing in `main`, through [`crate::init`]; a program that does not would start itself over and
-//! over, so a pool refuses to start before `init` has run.
+//! over, so a pool refuses to start before `init` has run. A program that cannot call it names another executable that
+//! does; should that one build a pool instead, it is found out by its first argument.
 
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// First argument of a process that is one of wasmpool's own.
 const MARK: &str = "--wasmpool-process";
@@ -49,21 +51,45 @@ impl Role {
     }
 }
 
-/// The executable to start processes from; set once `init` has run.
-static EXECUTABLE: OnceLock<File> = OnceLock::new();
+/// An executable to start processes from, the same one also if its file is replaced later.
+#[derive(Clone, Debug)]
+pub(crate) struct Executable(Arc<File>);
+
+impl Executable {
+    /// The one that this process runs, or nothing when `init` has not run.
+    pub(crate) fn own() -> Option<Self> {
+        OWN.get().cloned()
+    }
+
+    /// The one at this path.
+    ///
+    /// # Errors
+    ///
+    /// When there is no file that this user may read and execute.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        rustix::fs::access(path, rustix::fs::Access::EXEC_OK)?;
+        Ok(Self(Arc::new(file)))
+    }
+
+    /// A path by which this process and its children can run it.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+    }
+}
+
+/// The executable that this process runs; set once `init` has run.
+static OWN: OnceLock<Executable> = OnceLock::new();
 
 /// Remembers the executable that this process runs, also if its file is replaced later.
 pub(crate) fn remember_executable() {
     if let Ok(file) = File::open("/proc/self/exe") {
         // A second call finds the same executable remembered.
-        let _ = EXECUTABLE.set(file);
+        let _ = OWN.set(Executable(Arc::new(file)));
     }
-}
-
-/// Path by which the remembered executable can be run, or nothing when `init` has not run.
-pub(crate) fn executable() -> Option<PathBuf> {
-    let file = EXECUTABLE.get()?;
-    Some(PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))
 }
 
 /// Makes this process its supervisor's own: nothing inherited but the control socket, and dead when the supervisor

@@ -7,6 +7,8 @@
 pub(crate) mod command;
 pub(crate) mod compiler;
 mod directories;
+#[cfg(feature = "lies")]
+pub(crate) mod liar;
 
 use std::time::Duration;
 

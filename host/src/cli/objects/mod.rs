@@ -8,6 +8,9 @@ pub(crate) mod declare;
 mod record;
 mod state;
 
+#[cfg(feature = "fuzzing")]
+pub(super) use record::{write_key, write_value};
+
 use std::io::{self, Write};
 use std::sync::Arc;
 

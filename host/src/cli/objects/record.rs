@@ -18,7 +18,7 @@ use super::super::json::DEPTH_MAX;
 /// # Errors
 ///
 /// Why it is no value; `out` is then as before.
-pub(super) fn write_value(record: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+pub(in crate::cli) fn write_value(record: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let before = out.len();
     let written = transcode(record, Value { out, is_key: false });
     if written.is_err() {
@@ -32,7 +32,7 @@ pub(super) fn write_value(record: &[u8], out: &mut Vec<u8>) -> Result<(), String
 /// # Errors
 ///
 /// As [`write_value`].
-pub(super) fn write_key(record: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+pub(in crate::cli) fn write_key(record: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     transcode(record, Key { out, is_inner: false })
 }
 

@@ -1,0 +1,122 @@
+//! Lies that are told before the first chunk.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::EventfdFlags;
+use rustix::net::SendFlags;
+use serde::Serialize;
+
+use super::script::{Lie, Script};
+use super::stall;
+use crate::channel::control::{Compile, CompilerSays, Control, Hello, HelloBack, Load, VERSION, WorkerSays};
+use crate::shm::region::sealed_file;
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// Text that would move a cursor, change a title, and fill many screens.
+pub(super) fn loud() -> String {
+    "\x1b[2J\x1b]0;owned\x07\r\n\u{202e}".repeat(5000)
+}
+
+/// Answers the first frame, or not.
+pub(super) fn before_hello(script: &Script, control: &Control) {
+    match script.lie {
+        Lie::WrongVersion => answer_hello(script, control, |control| {
+            say(control, &HelloBack { version: VERSION + 1 }, &[]);
+        }),
+        Lie::GreetsInGarbage => answer_hello(script, control, |control| send(control, &[0xc1; 64])),
+        Lie::GreetsAtLength => answer_hello(script, control, |control| send(control, &[0x80; 160 << 10])),
+        Lie::GreetsWithNothing => answer_hello(script, control, |control| send(control, &[])),
+        Lie::NeverGreets => answer_hello(script, control, |_| ()),
+        Lie::ClosesAtOnce => {
+            script.note_told();
+            close_socket();
+            stall()
+        }
+        Lie::EndsAtOnce => {
+            script.note_told();
+            std::process::exit(0)
+        }
+        Lie::GreetsLate => {
+            script.note_told();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Lie::GreetsWithDescriptors => {
+            script.note_told();
+            // The honest answer follows and is never read.
+            say(control, &HelloBack { version: VERSION }, &[control.as_fd(); 16]);
+        }
+        _ => {}
+    }
+}
+
+fn answer_hello(script: &Script, control: &Control, answer: impl FnOnce(&Control)) -> ! {
+    let _: Result<Hello, _> = control.receive(LONG);
+    script.note_told();
+    answer(control);
+    stall()
+}
+
+/// Answers what it is to load, or to compile.
+pub(super) fn before_load(script: &Script, control: &Control) {
+    match script.lie {
+        Lie::ReadyTooEarly => {
+            script.note_told();
+            say(control, &WorkerSays::Ready, &[]);
+        }
+        Lie::FloodsTheSocket => {
+            script.note_told();
+            while control.send(&WorkerSays::Ready, &[]).is_ok() {}
+        }
+        Lie::ReadyWithDescriptors => {
+            script.note_told();
+            say(control, &WorkerSays::Ready, &[control.as_fd(); 16]);
+        }
+        Lie::ReadyForNothing => answer_load(script, control, &WorkerSays::Ready),
+        Lie::RefusesLoudly => answer_load(script, control, &WorkerSays::Refused(loud())),
+        Lie::SaysSomethingElse => answer_load(script, control, &("Exalted", u64::MAX)),
+        lie if lie.is_of_compiler() => compile(script, control),
+        _ => {}
+    }
+}
+
+fn answer_load(script: &Script, control: &Control, answer: &impl Serialize) -> ! {
+    let _: Result<(Load, _), _> = control.receive_with_descriptors(Some(LONG));
+    script.note_told();
+    say(control, answer, &[]);
+    stall()
+}
+
+fn compile(script: &Script, control: &Control) -> ! {
+    let _: Result<(Compile, _), _> = control.receive_with_descriptors(Some(LONG));
+    script.note_told();
+    let garbage = sealed_file("garbage", &[0x7f; 4096]).expect("a file");
+    let endless: OwnedFd = rustix::event::eventfd(0, EventfdFlags::empty()).expect("a descriptor");
+    let (garbage, endless) = (garbage.as_fd(), endless.as_fd());
+    let compiled = CompilerSays::Compiled { has_drivers: true };
+    match script.lie {
+        Lie::CompilesToNothing => say(control, &compiled, &[]),
+        Lie::CompilesToTooMuch => say(control, &compiled, &[garbage; 3]),
+        Lie::CompilesToNoFile => say(control, &compiled, &[endless; 2]),
+        Lie::CompilesToGarbage => say(control, &compiled, &[garbage; 2]),
+        _ => say(control, &CompilerSays::Invalid(loud()), &[]),
+    }
+    stall()
+}
+
+/// Closes the control socket, which is descriptor 0.
+pub(super) fn close_socket() {
+    let nothing = File::open("/dev/null").expect("there is always nothing");
+    rustix::stdio::dup2_stdin(&nothing).expect("descriptor 0 can be replaced");
+}
+
+/// Says something, which a supervisor that no longer listens does not hear.
+pub(super) fn say(control: &Control, frame: &impl Serialize, descriptors: &[BorrowedFd<'_>]) {
+    let _ = control.send(frame, descriptors);
+}
+
+fn send(control: &Control, bytes: &[u8]) {
+    rustix::net::send(control, bytes, SendFlags::NOSIGNAL).expect("the socket has room");
+}
