@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Error, ErrorKind};
 use super::module::Artifact;
-use crate::channel::control::{Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION};
+use crate::channel::control::{
+    CodeKind, Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION,
+};
 use crate::process::child::Exit;
 use crate::process::nursery;
 use crate::process::reentry::Role;
@@ -40,12 +42,17 @@ pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// When the module is invalid, when compiling it takes more than it may, or when no process can be started.
-pub(crate) fn artifact(wasm: &[u8], name: &str, cache: Option<&Cache>) -> Result<Artifact, Error> {
-    let key = cache.map(|cache| cache.entry(wasm));
+pub(crate) fn artifact(
+    wasm: &[u8],
+    name: &str,
+    kind: CodeKind,
+    cache: Option<&Cache>,
+) -> Result<Artifact, Error> {
+    let key = cache.map(|cache| cache.entry(wasm, kind));
     if let Some(found) = key.as_deref().and_then(read_entry) {
         return Ok(found);
     }
-    let (artifact, code) = compile(wasm, name)?;
+    let (artifact, code) = compile(wasm, name, kind)?;
     if let Some(path) = key {
         // A cache that cannot be written costs time at the next start and nothing else.
         let _ = write_entry(&path, &code);
@@ -69,7 +76,7 @@ impl Code {
     }
 }
 
-fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
+fn compile(wasm: &[u8], name: &str, kind: CodeKind) -> Result<(Artifact, Code), Error> {
     let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
     };
@@ -80,7 +87,7 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
         let _ = died.send(exit);
     });
     let child = nursery::spawn(Role::Compiler, theirs, on_death).map_err(|error| set_up(error.into()))?;
-    let spoken = talk(&control, wasm);
+    let spoken = talk(&control, wasm, kind);
     let (says, images) = spoken.map_err(|error| match error {
         ControlError::Closed => {
             let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
@@ -114,10 +121,14 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
     }
 }
 
-fn talk(control: &Control, wasm: &[u8]) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
+fn talk(
+    control: &Control,
+    wasm: &[u8],
+    code: CodeKind,
+) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
     greet(control)?;
     let request =
-        Compile { memory_bytes_max: COMPILE_BYTES_MAX, cpu_seconds_max: COMPILE_TIME_MAX.as_secs() };
+        Compile { memory_bytes_max: COMPILE_BYTES_MAX, cpu_seconds_max: COMPILE_TIME_MAX.as_secs(), code };
     let file = sealed_file("wasmpool-wasm", wasm)?;
     control.send(&request, &[file.as_fd()])?;
     control.receive_with_descriptors(Some(COMPILE_TIME_MAX))
@@ -174,10 +185,10 @@ impl Cache {
     }
 
     /// Path of the entry for a module: its name tells the bytes, the engine and the machine.
-    fn entry(&self, wasm: &[u8]) -> PathBuf {
+    fn entry(&self, wasm: &[u8], kind: CodeKind) -> PathBuf {
         let mut hash = Sha256::new();
         hash.update(Sha256::digest(wasm));
-        hash.update(settings_key());
+        hash.update(settings_key(kind));
         let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         self.directory.join(name)
     }
@@ -248,7 +259,7 @@ mod tests {
     fn stored() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = Cache::at(&directory.path().join("cache")).expect("a cache");
-        let path = cache.entry(b"wasm");
+        let path = cache.entry(b"wasm", CodeKind::default());
         write_entry(&path, &code()).expect("written");
         (directory, path)
     }
@@ -286,9 +297,12 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_have_another_entry() {
+    fn other_bytes_and_code_of_another_kind_have_another_entry() {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = Cache::at(directory.path()).expect("a cache");
-        assert_ne!(cache.entry(b"a"), cache.entry(b"b"));
+        let plain = CodeKind::default();
+        assert_ne!(cache.entry(b"a", plain), cache.entry(b"b", plain));
+        let counting = CodeKind { counts_fuel: true, ..plain };
+        assert_ne!(cache.entry(b"a", plain), cache.entry(b"a", counting));
     }
 }

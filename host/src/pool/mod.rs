@@ -20,6 +20,7 @@ mod error;
 mod feeder;
 mod gather;
 pub(crate) mod job;
+pub(crate) mod limits;
 pub(crate) mod module;
 pub(crate) mod objects;
 mod outcome;
@@ -33,6 +34,7 @@ pub(crate) mod source;
 mod task;
 mod watch;
 
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +42,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use error::{Error, ErrorKind};
+pub use limits::{
+    CALL_TIME_DEFAULT, DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, MEMORY_BYTES_DEFAULT,
+    MODULE_BYTES_DEFAULT, PRINTED_BYTES_DEFAULT,
+};
 #[cfg(feature = "cli")]
 pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
@@ -49,13 +55,14 @@ use self::admission::Use;
 use self::compile::Cache;
 use self::feeder::Feeder;
 use self::job::Terms;
+use self::limits::Limits;
 use self::module::ModuleState;
 #[cfg(feature = "cli")]
 use self::objects::Entry;
 use self::objects::{Registry, Shareable};
 use self::seat::OnLine;
 use self::shared::Shared;
-use crate::channel::control::Service;
+use crate::channel::control::{CodeKind, Service};
 use crate::channel::ring::Stream;
 use crate::process::{cores, nursery, reentry};
 use crate::sandbox::catalog::{self, Catalog};
@@ -66,18 +73,6 @@ use crate::shm::object::spec::{PipeShape, Spec};
 
 /// Most workers that a pool may have.
 pub const WORKERS_MAX: usize = 1024;
-
-/// Longest time that a call may take, unless said otherwise.
-pub const CALL_TIME_DEFAULT: Duration = Duration::from_secs(5 * 60);
-
-/// Most memory that an instance may have, unless said otherwise: 256 MiB.
-pub const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
-
-/// Most bytes that a call may print, unless said otherwise: 16 MiB.
-pub const PRINTED_BYTES_DEFAULT: u64 = 16 << 20;
-
-/// Most bytes of a module: 256 MiB.
-pub const MODULE_BYTES_MAX: u64 = 256 << 20;
 
 /// How often a lost worker's call is run again by itself, where nobody could tell from outside.
 const LOST_RETRIES_DEFAULT: u32 = 3;
@@ -122,8 +117,12 @@ pub struct Builder {
 /// What calls may do unless their task says otherwise, and what workers are born with.
 #[derive(Clone, Debug)]
 struct Settings {
-    terms: Terms,
-    memory_bytes_max: u64,
+    limits: Limits,
+    retries: u32,
+    fresh: bool,
+    recycle: u32,
+    /// Where each run is to be like any other.
+    seed: Option<u64>,
     environment: Vec<(String, String)>,
     cache: CachePlace,
 }
@@ -142,17 +141,11 @@ impl Pool {
         Builder {
             workers: None,
             settings: Settings {
-                terms: Terms {
-                    time_max: Some(CALL_TIME_DEFAULT),
-                    retries: 0,
-                    lost_retries: 0,
-                    stop_on_failure: true,
-                    fresh: false,
-                    recycle: 0,
-                    timed: false,
-                    printed_bytes_max: PRINTED_BYTES_DEFAULT,
-                },
-                memory_bytes_max: MEMORY_BYTES_DEFAULT,
+                limits: Limits::default(),
+                retries: 0,
+                fresh: false,
+                recycle: 0,
+                seed: None,
                 environment: Vec::new(),
                 cache: CachePlace::OfUser,
             },
@@ -171,7 +164,7 @@ impl Pool {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Module, Error> {
         let path = path.as_ref();
         let name = module::display_name(path);
-        let bytes = read_module_named(path, &name)?;
+        let bytes = read_module_named(path, &name, self.settings.limits.module_bytes)?;
         self.load_named(name, &bytes)
     }
 
@@ -188,24 +181,24 @@ impl Pool {
         if self.shared.is_closing() {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed"));
         }
-        let (wasm, catalog) = read_catalog(&name, bytes)?;
+        let Settings { limits, seed, .. } = &self.settings;
+        let (wasm, catalog) = read_catalog(&name, bytes, limits.module_bytes)?;
         refuse_ungranted(&name, &catalog)?;
-        let (needs, most) = (catalog.initial_memory_bytes, self.settings.memory_bytes_max);
-        if needs > most {
-            let text = format!(
-                "module {name} begins with {needs} bytes of memory, but may have {most}: raise max_memory"
-            );
-            return Err(Error::new(ErrorKind::Module, text));
+        if let Some(excess) = module::excess(&catalog, limits) {
+            return Err(Error::new(ErrorKind::Module, format!("module {name} {excess}")));
         }
+        let code = self.settings.code();
         let cache = match &self.settings.cache {
             CachePlace::OfUser => Cache::of_user(),
             CachePlace::At(directory) => Cache::at(directory),
             CachePlace::Nowhere => None,
         };
-        let artifact = compile::artifact(&wasm, &name, cache.as_ref())?;
+        let artifact = compile::artifact(&wasm, &name, code, cache.as_ref())?;
         let service = Service {
             has_drivers: artifact.has_drivers,
-            memory_bytes_max: self.settings.memory_bytes_max,
+            limits: limits.instance,
+            code,
+            seed: *seed,
             keep_resident_bytes: catalog.initial_memory_bytes.min(KEEP_RESIDENT_BYTES_MAX),
             environment: self.settings.environment.clone(),
             tasks: module::task_entries(&catalog),
@@ -217,10 +210,7 @@ impl Pool {
                 .with_source(error)
         })?;
         self.shared.add_module(Arc::clone(&state));
-        let mut terms = self.settings.terms.clone();
-        if is_unseen(&state.catalog) {
-            terms.lost_retries = LOST_RETRIES_DEFAULT;
-        }
+        let terms = self.settings.terms(is_unseen(&state.catalog));
         Ok(Module { module: Use::new(Arc::clone(&self.shared), state), terms })
     }
 
@@ -261,6 +251,34 @@ impl std::fmt::Debug for Pool {
     }
 }
 
+impl Settings {
+    /// How modules are compiled.
+    fn code(&self) -> CodeKind {
+        let is_deterministic = self.seed.is_some();
+        let counts_fuel = self.limits.call_fuel(is_deterministic).is_some();
+        CodeKind { counts_fuel, has_canonical_nans: is_deterministic }
+    }
+
+    /// What a call may do, of a module whose calls can be seen from outside or not.
+    fn terms(&self, is_unseen: bool) -> Terms {
+        let (limits, is_deterministic) = (&self.limits, self.seed.is_some());
+        Terms {
+            time_max: Some(limits.call_time(is_deterministic)),
+            deadline: limits.deadline,
+            fuel: limits.call_fuel(is_deterministic),
+            retries: self.retries,
+            lost_retries: if is_unseen { LOST_RETRIES_DEFAULT } else { 0 },
+            stop_on_failure: true,
+            fresh: self.fresh,
+            recycle: self.recycle,
+            timed: false,
+            printed_bytes_max: limits.printed_bytes,
+            result_bytes_max: limits.result_bytes,
+            result_depth_max: limits.result_depth,
+        }
+    }
+}
+
 impl Builder {
     /// How many workers: 1 to [`WORKERS_MAX`]. Without it, one per core that this process may use.
     #[must_use]
@@ -269,11 +287,11 @@ impl Builder {
         self
     }
 
-    /// Longest time that a call may take; [`CALL_TIME_DEFAULT`] unless said otherwise. A call that takes longer is
+    /// Longest time that a call may take: a millisecond to a year, [`CALL_TIME_DEFAULT`] unless said otherwise. A call that takes longer is
     /// stopped, within milliseconds, and ends as [`FailureKind::TimedOut`].
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.settings.terms.time_max = Some(limit);
+        self.settings.limits.time = Some(limit);
         self
     }
 
@@ -282,7 +300,7 @@ impl Builder {
     /// what was seen.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.settings.terms.retries = retries;
+        self.settings.retries = retries;
         self
     }
 
@@ -290,29 +308,156 @@ impl Builder {
     /// instance, and with it the module's globals, from call to call.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
-        self.settings.terms.fresh = fresh;
+        self.settings.fresh = fresh;
         self
     }
 
     /// Replaces a worker's instance after so many calls; 0, which is usual, for never.
     #[must_use]
     pub fn recycle(mut self, calls: u32) -> Self {
-        self.settings.terms.recycle = calls;
+        self.settings.recycle = calls;
         self
     }
 
-    /// Most bytes of memory that an instance may have, all its memories and tables together;
-    /// [`MEMORY_BYTES_DEFAULT`] unless said otherwise.
+    /// Longest time that a job may take: one `map` with all its calls, or one `apply`. None unless said otherwise. Calls
+    /// that have not ended by then are stopped, and the job ends as [`ErrorKind::Deadline`].
+    #[must_use]
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.settings.limits.deadline = Some(limit);
+        self
+    }
+
+    /// Units of fuel that each call has, at least 1: about one for each instruction. A call that has used them up ends
+    /// as [`FailureKind::OutOfFuel`], at the same instruction each time.
+    ///
+    /// Without it code does not count its instructions, which makes tight loops up to six times as fast; so it is
+    /// decided for the whole pool, and [`Task::fuel`] can only change how much. Calls are run one by one, each with its
+    /// own fuel: what one leaves is not the next one's. Functions of the host cost what the call instruction costs; what
+    /// they do is bounded by the other limits. What a guest does between calls, such as setting up an instance, has
+    /// fuel of its own, as much as a call and at least a million units.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// let pool = wasmpool::Pool::builder().workers(1).fuel(1_000_000).build()?;
+    /// let spins = pool.load_bytes("spins", br#"(module (func (export "spin") (loop $again (br $again))))"#)?;
+    /// let error = spins.task::<(), ()>("spin")?.apply(()).unwrap_err();
+    /// assert_eq!(error.failure().unwrap().kind(), wasmpool::FailureKind::OutOfFuel);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.settings.limits.fuel = Some(units);
+        self
+    }
+
+    /// Has each run be like any other, to the byte.
+    ///
+    /// What a call sees depends on its input, the `seed` and its index in its job, and on nothing else: clocks begin at
+    /// the first instant of 2000 and go on by a microsecond each time they are read, sleeping takes no time but theirs,
+    /// random bytes are the seed's and the index's, and so the same for each attempt; every call has an instance of its
+    /// own; NaNs have one bit pattern; and a call has [fuel](Self::fuel), [`DETERMINISTIC_FUEL_DEFAULT`] units of it
+    /// unless said otherwise. A limit in time stays as a safety net, [`DETERMINISTIC_TIME_DEFAULT`] unless said
+    /// otherwise: whether that or a [`deadline`](Self::deadline) is reached depends on the machine.
+    ///
+    /// Shared objects are reached in the order in which calls happen to run, so only a pool of one worker grants them.
+    /// The order in which the lines of different workers come to [`Self::on_output`] is not fixed either. The depth at
+    /// which a stack overflows, and nothing else, depends on the version of this library and the kind of processor.
+    #[must_use]
+    pub fn deterministic(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Most bytes of memory that an instance may have, all its memories and tables together: 64 KiB to 4 GiB,
+    /// [`MEMORY_BYTES_DEFAULT`] unless said otherwise. More is refused to the guest; a trap that follows ends the call
+    /// as [`FailureKind::OutOfMemory`].
     #[must_use]
     pub fn max_memory(mut self, bytes: u64) -> Self {
-        self.settings.memory_bytes_max = bytes;
+        self.settings.limits.instance.memory_bytes = bytes;
         self
     }
 
-    /// Most bytes that a call may print; [`PRINTED_BYTES_DEFAULT`] unless said otherwise.
+    /// Most bytes of stack that guest code may use: 16 KiB to 16 MiB, 1 MiB unless said otherwise. A call that needs
+    /// more ends as [`FailureKind::StackOverflow`].
+    #[must_use]
+    pub fn max_stack(mut self, bytes: u64) -> Self {
+        self.settings.limits.instance.stack_bytes = bytes;
+        self
+    }
+
+    /// Most bytes of a result: 1 to 64 MiB, 64 MiB unless said otherwise. A larger one ends its call as
+    /// [`FailureKind::ResultTooLarge`]. Numbers that an export returns do not count.
+    #[must_use]
+    pub fn max_result(mut self, bytes: u64) -> Self {
+        self.settings.limits.result_bytes = bytes;
+        self
+    }
+
+    /// Deepest nesting of a result: 1 to 256 levels, 128 unless said otherwise. A deeper one ends its call as
+    /// [`FailureKind::ResultTooDeep`].
+    #[must_use]
+    pub fn max_depth(mut self, levels: u32) -> Self {
+        self.settings.limits.result_depth = levels;
+        self
+    }
+
+    /// Most shared objects that a call may have open at a time: 0 to 1,024, which is the default. Opening another one
+    /// is refused, with an error that the guest sees.
+    #[must_use]
+    pub fn max_objects(mut self, count: u32) -> Self {
+        self.settings.limits.instance.objects = count;
+        self
+    }
+
+    /// Most instances that a worker keeps at a time: 1 to 16, which is the default. One is the module's own; each task
+    /// of numbers that is called in batches takes another, and where there is none left a new instance of the module
+    /// takes the old one's place. With 1 all calls are run one by one.
+    #[must_use]
+    pub fn max_instances(mut self, count: u32) -> Self {
+        self.settings.limits.instance.instances = count;
+        self
+    }
+
+    /// Most tables that a module may define: 0 to 8, which is the default. A module with more is not loaded.
+    #[must_use]
+    pub fn max_tables(mut self, count: u32) -> Self {
+        self.settings.limits.instance.tables = count;
+        self
+    }
+
+    /// Most elements that all tables of an instance may have together: 0 to 1,000,000, which is the default. A module
+    /// that begins with more is not loaded. Growth beyond it is refused to the guest; a trap that follows ends the call
+    /// as [`FailureKind::OutOfTables`].
+    #[must_use]
+    pub fn max_table_elements(mut self, count: u64) -> Self {
+        self.settings.limits.instance.table_elements = count;
+        self
+    }
+
+    /// Most bytes of a module: 8 bytes to 1 GiB, [`MODULE_BYTES_DEFAULT`] unless said otherwise. A larger file is not
+    /// read.
+    #[must_use]
+    pub fn max_module(mut self, bytes: u64) -> Self {
+        self.settings.limits.module_bytes = bytes;
+        self
+    }
+
+    /// All limits at once.
+    #[cfg(feature = "cli")]
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Most bytes that a call may print: up to 1 TiB, [`PRINTED_BYTES_DEFAULT`] unless said otherwise. A call that prints
+    /// more ends as [`FailureKind::OutputTooLarge`].
     #[must_use]
     pub fn max_output(mut self, bytes: u64) -> Self {
-        self.settings.terms.printed_bytes_max = bytes;
+        self.settings.limits.printed_bytes = bytes;
         self
     }
 
@@ -353,7 +498,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large; [`ErrorKind::SetUp`] when
+    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large, for limits outside of their ranges and
+    /// for those that contradict each other; [`ErrorKind::SetUp`] when
     /// [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
@@ -361,6 +507,7 @@ impl Builder {
             let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
             return Err(Error::new(ErrorKind::Setting, text));
         }
+        self.settings.limits.check()?;
         if reentry::executable().is_none() {
             let reason = nursery::SpawnError::NotInitialized;
             return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
@@ -517,25 +664,32 @@ fn to_stderr(_stream: Stream, line: &[u8]) {
 }
 
 /// Reads a module's file; messages call it `name`.
-pub(crate) fn read_module_named(path: &Path, name: &str) -> Result<Vec<u8>, Error> {
-    read_module(path).map_err(|error| {
+///
+/// One that has more than `bytes_max` is not read.
+pub(crate) fn read_module_named(path: &Path, name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
+    let unreadable = |error: std::io::Error| {
         Error::new(ErrorKind::Module, format!("module {name} cannot be read")).with_source(error)
-    })
+    };
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?.len();
+    if length > bytes_max {
+        return Err(module_too_large(name, length, bytes_max));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    // What is no plain file has no length beforehand, and a plain one may grow meanwhile.
+    file.by_ref().take(bytes_max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
-fn read_module(path: &Path) -> std::io::Result<Vec<u8>> {
-    let length = std::fs::metadata(path)?.len();
-    if length > MODULE_BYTES_MAX {
-        return Err(std::io::Error::other(format!("{length} bytes, at most {MODULE_BYTES_MAX} are allowed")));
-    }
-    std::fs::read(path)
+fn module_too_large(name: &str, bytes: u64, bytes_max: u64) -> Error {
+    let text = format!("module {name} has {bytes} bytes, but may have {bytes_max}: raise max_module");
+    Error::new(ErrorKind::Module, text)
 }
 
 /// Reads what a module offers, after turning text into the binary form.
-pub(crate) fn read_catalog(name: &str, bytes: &[u8]) -> Result<(Vec<u8>, Catalog), Error> {
-    if bytes.len() as u64 > MODULE_BYTES_MAX {
-        let text = format!("module {name} has {} bytes, at most {MODULE_BYTES_MAX} are allowed", bytes.len());
-        return Err(Error::new(ErrorKind::Module, text));
+pub(crate) fn read_catalog(name: &str, bytes: &[u8], bytes_max: u64) -> Result<(Vec<u8>, Catalog), Error> {
+    if bytes.len() as u64 > bytes_max {
+        return Err(module_too_large(name, bytes.len() as u64, bytes_max));
     }
     let unusable = |error: &dyn std::fmt::Display| {
         Error::new(ErrorKind::Module, format!("module {name} cannot be used: {error}"))

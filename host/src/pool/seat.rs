@@ -176,6 +176,9 @@ impl Service {
             hot,
             timed: terms.timed,
             printed_bytes_max: terms.printed_bytes_max,
+            result_bytes_max: terms.result_bytes_max,
+            fuel: terms.fuel,
+            first: calls.start,
         };
         self.slots[slot] = Some(Running::new(generation, job, calls.start, count));
         self.generation = generation;
