@@ -140,7 +140,7 @@ impl Limit {
     pub(crate) fn show(self, amount: u64) -> String {
         match self.unit() {
             Unit::Bytes => bytes(amount),
-            Unit::Nanoseconds => format!("{:?}", Duration::from_nanos(amount)),
+            Unit::Nanoseconds => time(amount),
             Unit::Pieces => amount.to_string(),
         }
     }
@@ -159,6 +159,17 @@ fn bytes(bytes: u64) -> String {
     match bytes {
         0 => "0 B".to_owned(),
         bytes => format!("{} {}", bytes >> (10 * power), UNITS[power as usize]),
+    }
+}
+
+/// In hours or minutes where that leaves no fraction, as the flags take them; else in seconds or less.
+fn time(ns: u64) -> String {
+    const MINUTE_NS: u64 = 60 * 1_000_000_000;
+    match ns {
+        0 => "0s".to_owned(),
+        ns if ns.is_multiple_of(60 * MINUTE_NS) => format!("{}h", ns / (60 * MINUTE_NS)),
+        ns if ns.is_multiple_of(MINUTE_NS) => format!("{}m", ns / MINUTE_NS),
+        ns => format!("{:?}", Duration::from_nanos(ns)),
     }
 }
 
@@ -386,7 +397,7 @@ mod tests {
         let error = with(Limit::Fuel, 0).check().expect_err("too little");
         assert_eq!(error.text(Spelling::Flag), "--fuel 0: choose from 1 to 1000000000000000000");
         let error = with(Limit::Time, 999_999).check().expect_err("too little");
-        assert!(error.text(Spelling::Flag).starts_with("--timeout 999.999µs: choose from 1ms to "));
+        assert_eq!(error.text(Spelling::Flag), "--timeout 999.999µs: choose from 1ms to 8760h");
     }
 
     #[test]
