@@ -173,6 +173,8 @@ fn results_have_their_own_limits_in_bytes_and_depth() {
     struct Nested(#[allow(dead_code, reason = "only its depth counts")] Vec<Nested>);
     let deep = fixture.module.task::<u32, Nested>("deep_result").expect("a task");
     assert!(deep.apply(1).is_ok());
+    let deepest = tasks_in(builder(1).max_depth(256));
+    assert!(deepest.module.task::<u32, Nested>("deep_result").expect("a task").apply(200).is_ok());
     let too_deep = failure(deep.apply(50));
     assert_eq!(too_deep.kind(), FailureKind::ResultTooDeep);
     assert_eq!(too_deep.message(), "result too deep: nested deeper than 3 levels");

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::error::{Error, ErrorKind};
 use crate::channel::control::InstanceLimits;
 use crate::channel::layout::VALUE_BYTES_MAX;
+use crate::process::stack;
 use crate::sandbox::engine;
 
 /// Longest time that a call may take, unless said otherwise.
@@ -113,7 +114,7 @@ impl Limit {
         const DAY_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
         match self {
             Self::Memory => (engine::WASM_PAGE_BYTES, engine::MEMORY_BYTES_MAX),
-            Self::Stack => (16 << 10, 16 << 20),
+            Self::Stack => (16 << 10, stack::GUEST_BYTES_MAX),
             Self::Time | Self::Deadline => (1_000_000, 365 * DAY_NS),
             Self::Fuel => (1, 1_000_000_000_000_000_000),
             Self::Output => (0, 1 << 40),

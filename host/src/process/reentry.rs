@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use super::stack;
+
 /// First argument of a process that is one of wasmpool's own.
 const MARK: &str = "--wasmpool-process";
 
@@ -82,6 +84,7 @@ pub(crate) fn settle() -> OwnedFd {
         std::process::exit(1);
     }
     name_this_process();
+    stack::make_room();
     socket
 }
 

@@ -87,7 +87,7 @@ fn take_streams(control: Control, descriptors: Vec<OwnedFd>) -> Result<(Control,
 }
 
 fn prepare(run: &Run, module: OwnedFd) -> wasmtime::Result<(Store<Program>, Start)> {
-    stack::make_room(run.limits.stack_bytes)?;
+    stack::check_room(run.limits.stack_bytes)?;
     let limits = WorkerLimits { instance: run.limits, code: run.code, keep_resident_bytes: 0 };
     let engine = worker_engine(&limits)?;
     let module: Module = map_code(&engine, module)?;

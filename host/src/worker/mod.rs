@@ -81,7 +81,7 @@ fn open(control: &Control) -> Result<Option<Room>, String> {
     let up = Region::map(std::os::fd::AsFd::as_fd(&up_fd), up::BYTES, Writer::Worker);
     let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
     let service = Service::from_file(service).map_err(describe)?;
-    stack::make_room(service.limits.stack_bytes).map_err(describe)?;
+    stack::check_room(service.limits.stack_bytes).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;
     let house = House::open(service, module, drivers, belongings).map_err(|error| format!("{error:#}"))?;
     control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
