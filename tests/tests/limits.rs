@@ -150,6 +150,16 @@ fn a_deeper_stack_goes_deeper_and_none_takes_its_worker_along() {
 }
 
 #[test]
+fn an_sdk_task_overflows_the_engines_stack_where_that_is_the_smaller_one() {
+    let fixture = tasks_in(builder(1).max_stack(16 << 10));
+    let deep = fixture.module.task::<i64, i64>("overflows_stack").expect("a task");
+    let failure = failure(deep.apply(10_000_000));
+    assert_eq!(failure.kind(), FailureKind::StackOverflow);
+    assert!(failure.backtrace().contains("overflows_stack"), "{}", failure.backtrace());
+    assert_eq!(deep.apply(10).expect("a result"), 10);
+}
+
+#[test]
 fn a_stack_overflow_is_not_tried_again() {
     let fixture = text_in(builder(1).retries(5), "appetites", APPETITES);
     let depth = fixture.module.task::<i64, i64>("depth").expect("a task");
