@@ -134,6 +134,17 @@ fn fuel_stands_in_for_time() {
 }
 
 #[test]
+fn a_limit_in_time_stays_and_says_that_it_depends_on_the_machine() {
+    let limit = std::time::Duration::from_millis(50);
+    let fuel = 1_000_000_000_000_000_000;
+    let fixture = text_in(builder(1).deterministic(0).fuel(fuel).timeout(limit), "chances", CHANCES);
+    let works = fixture.module.task::<i64, i64>("works").expect("a task");
+    let failure = failure(works.apply(i64::MAX));
+    assert_eq!(failure.kind(), FailureKind::TimedOut);
+    assert!(failure.message().contains("depends on the machine"), "{failure}");
+}
+
+#[test]
 fn shared_objects_are_for_one_worker() {
     for workers in [1, 2] {
         let fixture = text_in(builder(workers).deterministic(0), "chances", CHANCES);
