@@ -209,7 +209,7 @@ fn a_result_beyond_the_limits_fails_its_call() {
         &["map", "tasks.wasm", "big_result", "1", "70000000", "--max-memory", "1GiB"],
         "",
         "\"x\"\n",
-        "wasmpool: call 1 output too large: …\n…",
+        "wasmpool: call 1 result too large: …\n…",
         100,
     );
     check(

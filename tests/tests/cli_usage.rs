@@ -29,6 +29,16 @@ fn inspect_shows_what_the_golden_files_say() {
 }
 
 #[test]
+fn inspect_shows_the_limits_that_flags_give_and_what_goes_beyond_them() {
+    let arguments = ["inspect", "--max-table-elements", "9", "--fuel", "5", "--timeout", "90s", "tasks.wasm"];
+    let listing = Wasmpool::new(arguments).run("");
+    assert_eq!((listing.code(), listing.stderr.as_str()), (0, ""));
+    for part in ["5        --fuel", "90s      --timeout", "it cannot be loaded: it begins with "] {
+        assert!(listing.lines().iter().any(|line| line.contains(part)), "{part}: {}", listing.transcript());
+    }
+}
+
+#[test]
 fn inspect_lists_the_sdk_tasks_with_their_documentation() {
     let listing = Wasmpool::new(["inspect", "tasks.wasm"]).run("");
     assert_eq!((listing.code(), listing.stderr.as_str()), (0, ""));
@@ -99,6 +109,28 @@ fn mistakes_of_the_command_line_take_one_line_and_exit_2() {
         (
             &["map", "tasks.wasm", "cube", "1", "--max-output", "much"],
             "invalid value 'much' for '--max-output <SIZE>': give a size such as 65536, 512KiB, 64MiB or 1GB",
+        ),
+        (
+            &["map", "tasks.wasm", "cube", "1", "--fuel", "many"],
+            "invalid value 'many' for '--fuel <UNITS>': give a whole number such as 1000000",
+        ),
+        (
+            &["map", "tasks.wasm", "cube", "1", "--fuel", "0"],
+            "--fuel 0: choose from 1 to 1000000000000000000",
+        ),
+        (
+            &["apply", "tasks.wasm", "cube", "1", "--max-memory", "1KiB"],
+            "--max-memory 1 KiB: choose from 64 KiB to 4 GiB",
+        ),
+        (&["run", "--max-stack", "1GiB", "program.wat"], "--max-stack 1 GiB: choose from 16 KiB to 16 MiB"),
+        (&["inspect", "--max-depth", "1000", "numbers.wat"], "--max-depth 1000: choose from 1 to 256"),
+        (
+            &["map", "tasks.wasm", "cube", "1", "--timeout", "1m", "--deadline", "5s"],
+            "--timeout 1m contradicts --deadline 5s: no call can take longer than its job",
+        ),
+        (
+            &["map", "tasks.wasm", "cube", "1", "--unordered", "--deterministic"],
+            "--unordered prints results as they finish, but --deterministic has them in one order; leave one of them away",
         ),
         (
             &["map", "tasks.wasm", "cube", "1", "--retries", "-1"],

@@ -104,8 +104,9 @@ const MISFORTUNES: [Misfortune; 17] = [
     Misfortune {
         what: "a stack without end",
         call: |module| call::<_, i64>(module, "overflows_stack", 10_000_000i64),
+        // Its language keeps a stack of its own in memory, which ends before the engine's does.
         kind: FailureKind::Trapped,
-        says: "",
+        says: "out of bounds",
         from: "overflows_stack",
     },
     Misfortune {
@@ -118,15 +119,15 @@ const MISFORTUNES: [Misfortune; 17] = [
     Misfortune {
         what: "a result that is too large",
         call: |module| call::<_, String>(module, "big_result", (64u64 << 20) + 1),
-        kind: FailureKind::OutputTooLarge,
+        kind: FailureKind::ResultTooLarge,
         says: "67108864",
         from: "",
     },
     Misfortune {
         what: "a result that is too deep",
         call: |module| call::<_, Nested>(module, "deep_result", 1000u32),
-        kind: FailureKind::BadResult,
-        says: "",
+        kind: FailureKind::ResultTooDeep,
+        says: "128 levels",
         from: "",
     },
     Misfortune {

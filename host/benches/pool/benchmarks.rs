@@ -2,7 +2,7 @@
 
 use crate::figure::Figure;
 use crate::world::World;
-use crate::{apply, command_line, fresh, map, memory, shared, values};
+use crate::{apply, command_line, fresh, limits, map, memory, shared, values};
 
 /// Something that is measured in one go.
 pub(crate) struct Benchmark {
@@ -22,6 +22,7 @@ pub(crate) const BENCHMARKS: [Benchmark; 22] = [
     Benchmark { name: "fresh-cube", measure: fresh::numeric },
     Benchmark { name: "fresh-greet", measure: fresh::pull },
     Benchmark { name: "fresh-wat", measure: fresh::wat },
+    Benchmark { name: "limits", measure: limits::cost },
     Benchmark { name: "pull-number", measure: values::number },
     Benchmark { name: "pull-bill", measure: values::structure },
     Benchmark { name: "apply", measure: apply::round_trip },

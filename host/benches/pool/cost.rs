@@ -77,8 +77,8 @@ impl ProcessorTimes {
     }
 
     /// The median.
-    pub(crate) fn median(self) -> f64 {
-        percentile(self.0, 50)
+    pub(crate) fn median(&self) -> f64 {
+        percentile(self.0.clone(), 50)
     }
 }
 

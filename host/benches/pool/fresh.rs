@@ -24,7 +24,7 @@ const SECONDS_MAX: f64 = 10e-6;
 /// When a call fails or returns something wrong, as in the other benchmarks.
 pub(crate) fn numeric(world: &World) -> anyhow::Result<Vec<Figure>> {
     let (pool, cube) = world.task::<i64, i64>("cube")?;
-    let plain = Plain::compile(&std::fs::read(&world.module)?)?;
+    let plain = Plain::<()>::compile(&std::fs::read(&world.module)?)?;
     let [clock, processor] =
         cubes(world, (&pool, &cube), (&plain, CUBE_EXPORT), ["fresh-cube", "fresh-cube-cpu"])?;
     Ok(vec![clock.promised(SECONDS_MAX), processor])
@@ -38,7 +38,7 @@ pub(crate) fn numeric(world: &World) -> anyhow::Result<Vec<Figure>> {
 pub(crate) fn wat(world: &World) -> anyhow::Result<Vec<Figure>> {
     let pool = world::pool(&world.cache())?;
     let cube = pool.load_bytes("cube", CUBE_WAT.as_bytes())?.task("cube")?;
-    let plain = Plain::compile(CUBE_WAT.as_bytes())?;
+    let plain = Plain::<()>::compile(CUBE_WAT.as_bytes())?;
     Ok(cubes(world, (&pool, &cube), (&plain, "cube"), ["fresh-wat", "fresh-wat-cpu"])?.into())
 }
 
@@ -96,7 +96,7 @@ fn cubes(
 pub(crate) fn traps(world: &World) -> anyhow::Result<Vec<Figure>> {
     let calls = world.some(50_000);
     let (_pool, traps) = world.task::<(i64, i64), i64>("traps_on")?;
-    let plain = Plain::compile(&std::fs::read(&world.module)?)?;
+    let plain = Plain::<()>::compile(&std::fs::read(&world.module)?)?;
     let mut ours = || {
         let started = Instant::now();
         let outcomes = traps.map_outcomes((0..calls as i64).map(|number| (number, number)))?;

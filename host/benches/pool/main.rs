@@ -18,6 +18,7 @@ mod conditions;
 mod cost;
 mod figure;
 mod fresh;
+mod limits;
 mod map;
 mod memory;
 mod plain;

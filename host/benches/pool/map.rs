@@ -49,7 +49,7 @@ fn measure(
     what: &'static str,
     ours: turns::Contestant<'_>,
 ) -> anyhow::Result<Vec<Figure>> {
-    let plain = Plain::compile(&std::fs::read(&world.module)?)?;
+    let plain = Plain::<()>::compile(&std::fs::read(&world.module)?)?;
     let sessions = (0..WORKERS).map(|_| plain.session(CUBE_EXPORT));
     let mut sessions = sessions.collect::<anyhow::Result<Vec<_>>>()?;
     let inputs: Vec<i64> = (0..CALLS as i64).collect();

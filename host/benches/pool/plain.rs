@@ -14,19 +14,30 @@ use wasmtime::{
 /// Pages of an instance's memory that are cleared by hand instead of being mapped anew.
 const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 
-/// A compiled module, ready to be instantiated.
-pub(crate) struct Plain {
+/// A compiled module, ready to be instantiated, with this in its instances' stores.
+pub(crate) struct Plain<T: Keeper = ()> {
     engine: Engine,
-    module: InstancePre<()>,
+    module: InstancePre<T>,
+}
+
+/// What a store holds, and how that watches over its instances.
+pub(crate) trait Keeper: Default + 'static {
+    /// Begins to watch.
+    fn watch(store: &mut Store<Self>);
+}
+
+/// Nobody watches.
+impl Keeper for () {
+    fn watch(_: &mut Store<Self>) {}
 }
 
 /// An instance that stays, and its `cube`.
-pub(crate) struct Session {
-    store: Store<()>,
+pub(crate) struct Session<T: 'static = ()> {
+    store: Store<T>,
     cube: TypedFunc<i64, i64>,
 }
 
-impl Plain {
+impl<T: Keeper> Plain<T> {
     /// Compiles a module, binary or text. Imports are there and trap: numeric tasks call none.
     ///
     /// # Errors
@@ -60,7 +71,7 @@ impl Plain {
     /// # Errors
     ///
     /// As [`Self::call_fresh`].
-    pub(crate) fn session(&self, export: &str) -> anyhow::Result<Session> {
+    pub(crate) fn session(&self, export: &str) -> anyhow::Result<Session<T>> {
         let (store, cube) = self.instantiate(export)?;
         Ok(Session { store, cube })
     }
@@ -68,8 +79,9 @@ impl Plain {
     fn instantiate<P: WasmParams, R: WasmResults>(
         &self,
         export: &str,
-    ) -> anyhow::Result<(Store<()>, TypedFunc<P, R>)> {
-        let mut store = Store::new(&self.engine, ());
+    ) -> anyhow::Result<(Store<T>, TypedFunc<P, R>)> {
+        let mut store = Store::new(&self.engine, T::default());
+        T::watch(&mut store);
         let instance = self.module.instantiate(&mut store).map_err(told)?;
         if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut store, "_initialize") {
             initialize.call(&mut store, ()).map_err(told)?;
@@ -100,8 +112,13 @@ pub(crate) fn cubes(sessions: &mut [Session], inputs: &[i64]) -> anyhow::Result<
     Ok(cubes)
 }
 
-impl Session {
-    fn cubes(&mut self, inputs: &[i64], cubes: &mut [i64]) -> anyhow::Result<()> {
+impl<T: 'static> Session<T> {
+    /// Cubes of all inputs.
+    ///
+    /// # Errors
+    ///
+    /// When a call traps.
+    pub(crate) fn cubes(&mut self, inputs: &[i64], cubes: &mut [i64]) -> anyhow::Result<()> {
         for (input, cube) in inputs.iter().zip(cubes) {
             *cube = self.cube.call(&mut self.store, *input).map_err(told)?;
         }

@@ -98,13 +98,58 @@ pub(crate) struct Directory {
     pub(crate) rights: DirRights,
 }
 
+/// How a module's machine code is made. It is decided when the module is compiled, so it is part of the code's name in
+/// the cache, and of what a worker's engine is born with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CodeKind {
+    /// It counts its instructions, so that a call can be given fuel.
+    pub(crate) counts_fuel: bool,
+    /// Each NaN that an instruction makes has the same bits, whatever processor it runs on.
+    pub(crate) has_canonical_nans: bool,
+}
+
+/// What the instances of a worker may have; fixed when the worker is told its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstanceLimits {
+    /// Bytes of all memories and tables of an instance together.
+    pub(crate) memory_bytes: u64,
+    /// Bytes of stack that guest code may use.
+    pub(crate) stack_bytes: u64,
+    /// Instances alive at a time in a worker: the module's own, and one for each task's batch driver.
+    pub(crate) instances: u32,
+    /// Tables of the module.
+    pub(crate) tables: u32,
+    /// Elements of all tables of an instance together.
+    pub(crate) table_elements: u64,
+    /// Shared objects that a call has open at a time.
+    pub(crate) objects: u32,
+}
+
+impl Default for InstanceLimits {
+    /// What instances may have unless somebody says otherwise.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 << 20,
+            stack_bytes: 1 << 20,
+            instances: 16,
+            tables: 8,
+            table_elements: 1_000_000,
+            objects: 1024,
+        }
+    }
+}
+
 /// What a worker serves. It is as long as the module has tasks, so it travels as a sealed file, in MessagePack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Service {
     /// Whether the descriptor of the drivers means anything.
     pub(crate) has_drivers: bool,
-    /// Most bytes of an instance's memories and tables.
-    pub(crate) memory_bytes_max: u64,
+    /// What its instances may have.
+    pub(crate) limits: InstanceLimits,
+    /// How its code was made.
+    pub(crate) code: CodeKind,
+    /// Where clocks and randomness are to be the same each time: what tells this run's from another's.
+    pub(crate) seed: Option<u64>,
     /// Bytes of memory that are cleared rather than given back between instances.
     pub(crate) keep_resident_bytes: u64,
     /// The guest's environment.
@@ -175,8 +220,12 @@ pub(crate) struct Run {
     pub(crate) arguments: Vec<String>,
     /// The program's environment.
     pub(crate) environment: Vec<(String, String)>,
-    /// Most bytes of the program's memories.
-    pub(crate) memory_bytes_max: u64,
+    /// What the program may have.
+    pub(crate) limits: InstanceLimits,
+    /// How its code was made.
+    pub(crate) code: CodeKind,
+    /// Units of fuel for all of its run; without a limit where its code does not count any.
+    pub(crate) fuel: Option<u64>,
     /// The directories that the program may work in.
     pub(crate) directories: Vec<Directory>,
 }
@@ -199,6 +248,8 @@ pub(crate) struct Compile {
     pub(crate) memory_bytes_max: u64,
     /// Most seconds of processor time.
     pub(crate) cpu_seconds_max: u64,
+    /// How the code is to be made.
+    pub(crate) code: CodeKind,
 }
 
 /// What the compiler process answers; with the descriptors of module and drivers when it is `Compiled`.

@@ -238,14 +238,15 @@ impl Desk {
 
     /// Hands back what a separately run call came to.
     ///
-    /// Results of more than [`VALUE_BYTES_MAX`] are replaced by a failure that says so. Waits while the supervisor
-    /// makes room.
+    /// A result that is larger than it may be is replaced by a failure that says so. Waits while the supervisor makes
+    /// room.
     pub(crate) fn end(&mut self, call: u32, kind: EndKind, bytes: &[u8], nanoseconds: u64) {
-        if bytes.len() > VALUE_BYTES_MAX {
-            let text = format!("a result of {} bytes, at most {VALUE_BYTES_MAX} are allowed", bytes.len());
+        let most = self.result_bytes_max();
+        if kind == EndKind::Returned && bytes.len() > most {
+            let text = format!("result too large: {} bytes, at most {most} are allowed", bytes.len());
             let mut detail = Vec::new();
             super::ending::Detail::message(text).write(&mut detail);
-            return self.end(call, EndKind::OutputTooLarge, &detail, nanoseconds);
+            return self.end(call, EndKind::ResultTooLarge, &detail, nanoseconds);
         }
         self.make_room(bytes.len());
         let results = up::results(self.slot());
@@ -277,6 +278,16 @@ impl Desk {
         // Relaxed: `finish` publishes it together with the record.
         self.up.word64(up::failure_bytes(self.slot())).store(bytes as u64, Ordering::Relaxed);
         self.finish(call + 1);
+    }
+
+    /// Most bytes of a result: never more than its slot has room for, which details of failures always fit.
+    fn result_bytes_max(&self) -> usize {
+        match self.order().entry {
+            Entry::Pull(_) => usize::try_from(self.order().result_bytes_max).unwrap_or(usize::MAX),
+            // As long as the task's type says: a few thousand bytes at the most.
+            Entry::Batch | Entry::Each => VALUE_BYTES_MAX,
+        }
+        .min(VALUE_BYTES_MAX)
     }
 
     /// Says that all calls below `count` have ended and that their results are in place.

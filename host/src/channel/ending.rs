@@ -18,8 +18,16 @@ pub(crate) enum EndKind {
     Exited = 5,
     /// It needed more memory than it may have.
     OutOfMemory = 6,
-    /// It printed or returned more than it may.
+    /// It printed more than it may.
     OutputTooLarge = 7,
+    /// It used up its fuel.
+    OutOfFuel = 8,
+    /// It needed more stack than it may have.
+    StackOverflow = 9,
+    /// It needed more elements of tables than it may have.
+    OutOfTables = 10,
+    /// Its result has more bytes than it may have.
+    ResultTooLarge = 11,
 }
 
 impl EndKind {
@@ -34,6 +42,10 @@ impl EndKind {
             5 => Self::Exited,
             6 => Self::OutOfMemory,
             7 => Self::OutputTooLarge,
+            8 => Self::OutOfFuel,
+            9 => Self::StackOverflow,
+            10 => Self::OutOfTables,
+            11 => Self::ResultTooLarge,
             _ => return None,
         })
     }
@@ -127,9 +139,9 @@ mod tests {
 
     #[test]
     fn codes_read_back_as_kinds() {
-        for code in 0..8 {
+        for code in 0..12 {
             assert_eq!(EndKind::from_code(code).map(|kind| kind as u32), Some(code));
         }
-        assert_eq!(EndKind::from_code(8), None);
+        assert_eq!(EndKind::from_code(12), None);
     }
 }

@@ -55,12 +55,18 @@ pub(crate) struct Order {
     pub(crate) timed: bool,
     /// Most bytes that a call may print.
     pub(crate) printed_bytes_max: u64,
+    /// Most bytes of the result of a call that pulls its inputs; those of others are as long as their type says.
+    pub(crate) result_bytes_max: u64,
+    /// Units of fuel that a call has; none where code does not count any.
+    pub(crate) fuel: Option<u64>,
+    /// Index of the chunk's first call in its job.
+    pub(crate) first: u64,
 }
 
 const FRESH: u64 = 1;
 const HOT: u64 = 2;
 const TIMED: u64 = 4;
-const FIELDS: usize = 6;
+const FIELDS: usize = 9;
 const _: () = assert!(FIELDS <= down::FIELDS_MAX);
 
 impl Order {
@@ -90,6 +96,10 @@ impl Order {
             flags,
             u64::from(self.recycle),
             self.printed_bytes_max,
+            self.result_bytes_max,
+            // Nobody is ever given none.
+            self.fuel.unwrap_or(0),
+            self.first,
         ];
         for (index, field) in fields.into_iter().enumerate() {
             // Relaxed: the store to `posted` publishes the fields.
@@ -124,6 +134,9 @@ impl Order {
             timed: field(3) & TIMED != 0,
             recycle: field(4) as u32,
             printed_bytes_max: field(5),
+            result_bytes_max: field(6),
+            fuel: Some(field(7)).filter(|fuel| *fuel != 0),
+            first: field(8),
         })
     }
 }
@@ -152,10 +165,13 @@ mod tests {
             hot: false,
             timed: false,
             printed_bytes_max: 1 << 40,
+            result_bytes_max: 1 << 20,
+            fuel: None,
+            first: 1 << 41,
         };
         let orders = [
             plain,
-            Order { generation: 9, entry: Entry::Each, fresh: true, timed: true, ..plain },
+            Order { generation: 9, entry: Entry::Each, fresh: true, timed: true, fuel: Some(5), ..plain },
             Order { entry: Entry::Pull(Codec::Json), inputs: Inputs::Blobs, hot: true, ..plain },
             Order { entry: Entry::Pull(Codec::MessagePack), inputs: Inputs::Range { start: -5 }, ..plain },
         ];

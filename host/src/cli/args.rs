@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -15,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::directory::{self, DirectoryFlag};
 use super::exit::Exit;
+use super::limits::{InstanceFlags, LimitFlags};
 use super::objects::declare::{self, Declaration};
 use super::output::Shape;
 use super::quantity::{self, Workers};
@@ -99,9 +99,8 @@ pub(crate) struct RunArguments {
     /// Let the program see an environment variable, by default with its value here
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = environment)]
     pub(crate) env: Vec<EnvironmentFlag>,
-    /// Most memory of the program: 512KiB, 64MiB, 1GiB [default: 256MiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
-    pub(crate) max_memory: Option<u64>,
+    #[command(flatten)]
+    pub(crate) limits: InstanceFlags,
     /// A .wasm or .wat file that exports _start
     #[arg(value_name = "MODULE", value_parser = path_parser())]
     pub(crate) module: PathBuf,
@@ -122,6 +121,8 @@ pub(crate) struct InspectArguments {
     /// Build a directory first, which runs its build scripts
     #[arg(long)]
     pub(crate) build: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
 }
 
 /// What is called.
@@ -157,18 +158,24 @@ pub(crate) struct Flags {
     #[arg(long, help_heading = "Calls")]
     pub(crate) fresh: bool,
 
-    /// Longest a call may run: 250ms, 5s, 1m [default: 5m]
-    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, help_heading = "Limits and grants")]
-    pub(crate) timeout: Option<Duration>,
-    /// Longest the whole job may run [default: no limit]
-    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, help_heading = "Limits and grants")]
-    pub(crate) deadline: Option<Duration>,
-    /// Most memory of an instance: 512KiB, 64MiB, 1GiB [default: 256MiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "Limits and grants")]
-    pub(crate) max_memory: Option<u64>,
-    /// Most bytes that a call may write to its stdout and stderr [default: 16MiB]
-    #[arg(long, value_name = "SIZE", value_parser = quantity::size, help_heading = "Limits and grants")]
-    pub(crate) max_output: Option<u64>,
+    /// Have each run of this command be like any other, to the byte of its stdout
+    ///
+    /// Clocks begin at a fixed instant, random bytes come from SEED (0 if left out) and the call's index, every call has
+    /// an instance of its own and 100000000000 units of fuel unless --fuel says otherwise, and NaNs have one bit pattern.
+    /// Records leave out attempt, worker and time. Shared objects need -j 1.
+    #[arg(
+        long,
+        value_name = "SEED",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "0",
+        value_parser = quantity::count,
+        help_heading = "Calls"
+    )]
+    pub(crate) deterministic: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
     /// Let the task work in the directory HOST, which it finds under GUEST; `ro`: only read there
     ///
     /// GUEST is HOST as typed unless given. May be given more than once. Nothing outside of it can be reached, by
@@ -546,9 +553,10 @@ mod tests {
         ]);
         let flags = each.flags;
         assert_eq!(flags.format, Shape::Records);
-        assert_eq!(flags.timeout, Some(Duration::from_millis(250)));
-        assert_eq!(flags.deadline, Some(Duration::from_secs(60)));
-        assert_eq!((flags.max_memory, flags.max_output), (Some(64 << 20), Some(1 << 20)));
+        assert_eq!(flags.limits.timeout, Some(std::time::Duration::from_millis(250)));
+        assert_eq!(flags.limits.deadline, Some(std::time::Duration::from_secs(60)));
+        let limits = flags.limits;
+        assert_eq!((limits.instance.max_memory, limits.max_output), (Some(64 << 20), Some(1 << 20)));
         assert_eq!((flags.retries, flags.fresh, flags.strings, flags.raw), (2, true, true, true));
         let environment: Vec<(&str, Option<&str>)> =
             flags.env.iter().map(|flag| (flag.name.as_str(), flag.value.as_deref())).collect();

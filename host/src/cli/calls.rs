@@ -3,7 +3,7 @@
 use std::io::{BufReader, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use wasmpool_abi::Codec;
@@ -77,12 +77,12 @@ fn unusable(error: Error) -> Refusal {
 }
 
 fn pool(calls: &Calls) -> Result<Pool, Error> {
-    let mut builder = Pool::builder().on_output(print_guests_line);
+    let mut builder = Pool::builder().on_output(print_guests_line).limits(calls.limits.clone());
     if let Workers::Count(count) = calls.workers {
         builder = builder.workers(count.get().into());
     }
-    if let Some(bytes) = calls.memory_bytes_max {
-        builder = builder.max_memory(bytes);
+    if let Some(seed) = calls.seed {
+        builder = builder.deterministic(seed);
     }
     for (name, value) in &calls.environment {
         builder = builder.env(name, value);
@@ -108,12 +108,6 @@ fn set_terms(terms: &mut Terms, calls: &Calls) {
     terms.stop_on_failure = calls.on_error == super::args::OnError::Stop;
     terms.fresh = calls.isolation == Isolation::Fresh;
     terms.timed = calls.shape == Shape::Records;
-    if let Some(limit) = calls.timeout {
-        terms.time_max = Some(limit);
-    }
-    if let Some(bytes) = calls.output_bytes_max {
-        terms.printed_bytes_max = bytes;
-    }
 }
 
 fn look_ahead(task: &Task) -> u64 {
@@ -151,9 +145,14 @@ impl Plan<'_> {
             Some(signature) => !signature.results.is_empty(),
             None => self.task.result.is_some() || !self.task.described,
         };
-        let format =
-            Format { shape: self.calls.shape, strings: self.calls.strings, task_has_result: has_result };
-        let delivery = Arc::new(Delivery::new(format, signature.map(|signature| signature.results.clone())));
+        let format = Format {
+            shape: self.calls.shape,
+            strings: self.calls.strings,
+            task_has_result: has_result,
+            tells_circumstances: self.calls.seed.is_none(),
+        };
+        let numbers = signature.map(|signature| signature.results.clone());
+        let delivery = Arc::new(Delivery::new(format, numbers, self.calls.limits.result_depth));
 
         let mut pieces = self.given_pieces()?;
         let integers = match pieces.as_deref() {
@@ -184,7 +183,7 @@ impl Plan<'_> {
             Some(pieces) => Some(production.read_pieces(pieces)),
             None => Some(production.read_stdin(self.calls, self.parameters)?),
         };
-        wait(&job, self.calls.deadline, &ending);
+        wait(&job, &ending);
         let error = self.module.conclude(&job);
         job.detach();
         let (pool, objects) = (self.pool, self.objects);
@@ -300,12 +299,10 @@ impl Production {
     }
 }
 
-fn wait(job: &Arc<Job>, deadline: Option<Duration>, ending: &Ending) {
-    let deadline = deadline.map(|limit| Instant::now() + limit);
-    let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    if !job.wait(rest) {
+fn wait(job: &Arc<Job>, ending: &Ending) {
+    job.wait(None);
+    if job.was_late() {
         ending.has_passed_deadline.store(true, Ordering::SeqCst);
-        job.cancel(None);
         end_soon(Exit::Deadline);
     }
 }

@@ -26,11 +26,13 @@ pub(super) struct Delivery {
     format: Format,
     /// What result cells mean, for tasks of numbers.
     numbers: Option<Vec<Number>>,
+    /// Deepest nesting of a result.
+    depth_max: usize,
 }
 
 impl Delivery {
-    pub(super) fn new(format: Format, numbers: Option<Vec<Number>>) -> Self {
-        Self { stream: RwLock::new(None), format, numbers }
+    pub(super) fn new(format: Format, numbers: Option<Vec<Number>>, depth_max: u32) -> Self {
+        Self { stream: RwLock::new(None), format, numbers, depth_max: depth_max as usize }
     }
 
     /// Opens stdout, which needs to know the job that needs this sink.
@@ -90,12 +92,13 @@ impl Delivery {
     }
 
     /// A separately run call's result as JSON, checked; a task of numbers has cells.
-    fn json<'a>(&self, bytes: &'a [u8], written: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
+    fn json<'a>(&self, bytes: &'a [u8], written: &'a mut Vec<u8>) -> Result<&'a [u8], Unfit> {
         if let Some(numbers) = &self.numbers {
             let (cells, rest) = bytes.as_chunks();
             let cells: Vec<u64> = cells.iter().map(|cell| u64::from_le_bytes(*cell)).collect();
             if cells.len() != numbers.len() || !rest.is_empty() {
-                return Err(format!("{} bytes are not {} numbers", bytes.len(), numbers.len()));
+                let reason = format!("{} bytes are not {} numbers", bytes.len(), numbers.len());
+                return Err(Unfit::Unreadable(reason));
             }
             written.clear();
             write_cells(&cells, numbers, written);
@@ -104,7 +107,7 @@ impl Delivery {
         if !self.format.task_has_result && bytes.is_empty() {
             return Ok(bytes);
         }
-        check(bytes)?;
+        check(bytes, self.depth_max)?;
         Ok(bytes)
     }
 
@@ -138,13 +141,39 @@ impl Delivery {
     }
 }
 
-/// Whether bytes are one JSON value on one line.
-pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    if text.contains(['\n', '\r']) {
-        return Err("it spans several lines".to_owned());
+/// Why a result cannot be printed.
+pub(super) enum Unfit {
+    Unreadable(String),
+    /// Deeper than so many levels.
+    TooDeep(usize),
+}
+
+impl Unfit {
+    fn failure(&self, index: u64) -> Failure {
+        match self {
+            Self::Unreadable(reason) => {
+                let text = format!("the result cannot be printed: {reason}");
+                Failure::new(index, FailureKind::BadResult, text)
+            }
+            Self::TooDeep(most) => {
+                let text = format!("result too deep: nested deeper than {most} levels");
+                Failure::new(index, FailureKind::ResultTooDeep, text)
+            }
+        }
     }
-    json::check(text).map_err(|fault| format!("it is not JSON: {}", fault.problem))
+}
+
+/// Whether bytes are one JSON value on one line, nested no deeper than so.
+pub(super) fn check(bytes: &[u8], depth_max: usize) -> Result<(), Unfit> {
+    let unreadable = |reason: &str| Unfit::Unreadable(reason.to_owned());
+    let text = std::str::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8"))?;
+    if text.contains(['\n', '\r']) {
+        return Err(unreadable("it spans several lines"));
+    }
+    json::check_within(text, depth_max).map_err(|fault| match fault.problem {
+        json::Problem::TooDeep(most) => Unfit::TooDeep(most),
+        problem => Unfit::Unreadable(format!("it is not JSON: {problem}")),
+    })
 }
 
 fn read_cells(
@@ -183,11 +212,10 @@ impl Sink for Delivery {
         for (index, head) in (first..).zip(heads) {
             match self.json(&bytes[at..at + head.length], &mut written) {
                 Ok(json) => self.write(index, &results, head.nanoseconds, json, &mut text),
-                Err(reason) => {
+                Err(unfit) => {
                     self.put(start..index, &mut text);
                     start = index + 1;
-                    let reason = format!("the result cannot be printed: {reason}");
-                    unreadable.push(Failure::new(index, FailureKind::BadResult, reason));
+                    unreadable.push(unfit.failure(index));
                 }
             }
             at += head.length;

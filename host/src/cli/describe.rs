@@ -8,17 +8,18 @@ use super::args::InspectArguments;
 use super::exit::Exit;
 use super::inspect::{Catalogue, Grant, Import, Limit, Memory, Parameter, Task, TaskKind};
 use super::{Refusal, module_file};
-use crate::pool::{self, CALL_TIME_DEFAULT, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, PRINTED_BYTES_DEFAULT};
+use crate::pool;
+use crate::pool::limits::{Limit as Limited, Limits};
 use crate::sandbox::catalog::{Catalog, Task as Listed};
 
 /// Describes a module on stdout.
-pub(super) fn run(inspect: &InspectArguments) -> Result<Exit, Refusal> {
+pub(super) fn run(inspect: &InspectArguments, limits: &Limits) -> Result<Exit, Refusal> {
     let path = module_file(&inspect.module, inspect.build)?;
     let name = pool::module::display_name(&path);
     let unusable = |error: pool::Error| Refusal::new(Exit::Unusable, error);
-    let bytes = pool::read_module_named(&path, &name).map_err(unusable)?;
-    let (wasm, catalog) = pool::read_catalog(&name, &bytes).map_err(unusable)?;
-    let catalogue = describe(&inspect.module.display().to_string(), &wasm, &catalog);
+    let bytes = pool::read_module_named(&path, &name, limits.module_bytes).map_err(unusable)?;
+    let (wasm, catalog) = pool::read_catalog(&name, &bytes, limits.module_bytes).map_err(unusable)?;
+    let catalogue = describe(&inspect.module.display().to_string(), &wasm, &catalog, limits);
     let text = if inspect.json { catalogue.json() + "\n" } else { catalogue.to_string() };
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Ok(Exit::Success),
@@ -29,7 +30,7 @@ pub(super) fn run(inspect: &InspectArguments) -> Result<Exit, Refusal> {
     }
 }
 
-pub(super) fn describe(module: &str, wasm: &[u8], catalog: &Catalog) -> Catalogue {
+pub(super) fn describe(module: &str, wasm: &[u8], catalog: &Catalog, limits: &Limits) -> Catalogue {
     let ungranted = catalog.ungranted_imports();
     let grant = |import: &crate::sandbox::catalog::Import| {
         if !ungranted.iter().any(|other| other.module == import.module && other.name == import.name) {
@@ -53,8 +54,8 @@ pub(super) fn describe(module: &str, wasm: &[u8], catalog: &Catalog) -> Catalogu
         tasks: catalog.tasks.iter().map(task).collect(),
         imports: imports.collect(),
         memories: memories(catalog),
-        limits: limits(),
-        warnings: warnings(catalog),
+        limits: limit_rows(catalog, limits),
+        warnings: warnings(catalog, limits),
     }
 }
 
@@ -84,24 +85,41 @@ fn memories(catalog: &Catalog) -> Vec<Memory> {
     }
 }
 
-fn limits() -> Vec<Limit> {
-    let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
-    let rows = [
-        ("memory, all of an instance", mebibytes(MEMORY_BYTES_DEFAULT)),
-        ("stack", mebibytes(crate::sandbox::engine::WASM_STACK_BYTES_MAX as u64)),
-        ("time", format!("{} min", CALL_TIME_DEFAULT.as_secs() / 60)),
-        ("printed", mebibytes(PRINTED_BYTES_DEFAULT)),
-        ("input, result", mebibytes(crate::channel::layout::VALUE_BYTES_MAX as u64)),
-        ("nesting of values", "128".to_owned()),
-        ("module", mebibytes(MODULE_BYTES_MAX)),
-        ("compile time", format!("{} s", pool::compile::COMPILE_TIME_MAX.as_secs())),
-        ("compile memory", format!("{} GiB", pool::compile::COMPILE_BYTES_MAX >> 30)),
-    ];
-    rows.into_iter().map(|(name, value)| Limit { name: name.to_owned(), value }).collect()
+/// What would apply, with these limits, and what the module asks for from the start.
+fn limit_rows(catalog: &Catalog, limits: &Limits) -> Vec<Limit> {
+    let row = |limit: Limited| Limit {
+        name: limit.what().to_owned(),
+        value: limits.in_force(limit).map_or_else(|| "none".to_owned(), |amount| limit.show(amount)),
+        flag: Some(format!("--{}", limit.name())),
+        needs: needs(catalog, limit).map(|amount| limit.show(amount)),
+    };
+    let fixed = |name: &str, value: String| Limit { name: name.to_owned(), value, flag: None, needs: None };
+    let input = format!("{} MiB", crate::channel::layout::VALUE_BYTES_MAX >> 20);
+    let mut rows: Vec<Limit> = Limited::ALL.into_iter().map(row).collect();
+    rows.extend([
+        fixed("input of a call", input),
+        fixed("compile time", format!("{} s", pool::compile::COMPILE_TIME_MAX.as_secs())),
+        fixed("compile memory", format!("{} GiB", pool::compile::COMPILE_BYTES_MAX >> 30)),
+    ]);
+    rows
 }
 
-fn warnings(catalog: &Catalog) -> Vec<String> {
+/// How much of it the module takes before any call begins.
+fn needs(catalog: &Catalog, limit: Limited) -> Option<u64> {
+    match limit {
+        Limited::Memory => Some(catalog.initial_memory_bytes),
+        Limited::Tables => Some(catalog.tables.into()),
+        Limited::TableElements => Some(catalog.initial_table_elements),
+        Limited::Module => Some(catalog.wasm_bytes),
+        _ => None,
+    }
+}
+
+fn warnings(catalog: &Catalog, limits: &Limits) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(excess) = pool::module::excess(catalog, limits) {
+        warnings.push(format!("it cannot be loaded: it {excess}"));
+    }
     if !catalog.command_wrappers.is_empty() {
         warnings.push(format!(
             "constructors and destructors run on every call of {}: the module has no _initialize, so its linker \

@@ -9,14 +9,18 @@ use super::objects::{write_key, write_value};
 use super::request::Request;
 use super::{args, deliver, describe, json};
 use crate::fuzzing::Bytes;
+use crate::pool::limits::Limits;
 use crate::pool::read_catalog;
 
 /// Longest line of the inputs here.
 const LINE_BYTES_MAX: usize = 200;
 
+/// Deepest nesting of results here.
+const DEPTH_MAX: usize = 128;
+
 /// Whatever a module says of itself, `inspect` shows it in lines of visible characters, and as JSON.
 pub(crate) fn module(data: &[u8]) {
-    let (wasm, catalog) = match read_catalog("`fuzz`", data) {
+    let (wasm, catalog) = match read_catalog("`fuzz`", data, u64::MAX) {
         Ok(read) => read,
         Err(_) => return,
     };
@@ -25,7 +29,7 @@ pub(crate) fn module(data: &[u8]) {
         assert_eq!(found, Some(&task.name), "a listed task is not found");
     }
     drop(catalog.nearest("cub"));
-    let catalogue = describe::describe("fuzz.wasm", &wasm, &catalog);
+    let catalogue = describe::describe("fuzz.wasm", &wasm, &catalog, &Limits::default());
     let text = catalogue.to_string();
     let hidden = |shown: char| shown.is_control() && shown != '\n';
     assert!(!text.contains(hidden), "{text:?}");
@@ -152,7 +156,7 @@ pub(crate) fn records(data: &[u8]) {
     if write_key(data, &mut out).is_ok() {
         let _: String = serde_json::from_slice(&out).expect("a name");
     }
-    if deliver::check(data).is_ok() {
+    if deliver::check(data, DEPTH_MAX).is_ok() {
         let _: &serde_json::value::RawValue = serde_json::from_slice(data).expect("JSON");
         assert!(!data.contains(&b'\n'), "a result of two lines");
     }

@@ -19,7 +19,7 @@ pub(crate) struct Catalogue {
     pub(crate) tasks: Vec<Task>,
     pub(crate) imports: Vec<Import>,
     pub(crate) memories: Vec<Memory>,
-    /// What a call gets unless flags say otherwise.
+    /// What applies to it: the flags given here, and otherwise the defaults.
     pub(crate) limits: Vec<Limit>,
     /// Whole sentences or fragments, one line each.
     pub(crate) warnings: Vec<String>,
@@ -85,11 +85,23 @@ pub(crate) struct Memory {
     pub(crate) max_bytes: Option<u64>,
 }
 
-/// One default limit of a call, both parts as people read them.
+/// One limit, amounts as people read them.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Limit {
     pub(crate) name: String,
     pub(crate) value: String,
+    /// What changes it; some are fixed.
+    pub(crate) flag: Option<String>,
+    /// How much of it the module takes before any call begins, for what modules declare.
+    pub(crate) needs: Option<String>,
+}
+
+impl Limit {
+    fn row(&self) -> Row {
+        let flag = self.flag.as_deref().unwrap_or_default();
+        let needs = self.needs.as_ref().map(|needs| format!("  (the module: {needs})"));
+        [line(&self.name), line(&self.value), format!("{flag}{}", needs.unwrap_or_default())]
+    }
 }
 
 impl Catalogue {
@@ -112,9 +124,7 @@ impl fmt::Display for Catalogue {
         )?;
         section(f, "imports", import_rows(&self.imports), Some("none"))?;
         section(f, "memory", self.memories.iter().map(Memory::row).collect(), None)?;
-        let limit_rows =
-            self.limits.iter().map(|limit| [line(&limit.name), line(&limit.value), String::new()]);
-        section(f, "limits of a call", limit_rows.collect(), None)?;
+        section(f, "limits", self.limits.iter().map(Limit::row).collect(), None)?;
         let warning_rows = self.warnings.iter().map(|warning| [line(warning), String::new(), String::new()]);
         section(f, "warnings", warning_rows.collect(), None)
     }
@@ -300,7 +310,15 @@ mod tests {
                 import("wasi_snapshot_preview1", "fd_write", Grant::Granted),
             ],
             memories: vec![Memory { initial_bytes: 17 << 16, max_bytes: None }],
-            limits: vec![Limit { name: "memory".to_owned(), value: "256 MiB".to_owned() }],
+            limits: vec![
+                Limit {
+                    name: "memory".to_owned(),
+                    value: "256 MiB".to_owned(),
+                    flag: Some("--max-memory".to_owned()),
+                    needs: Some("1 MiB".to_owned()),
+                },
+                Limit { name: "time".to_owned(), value: "60s".to_owned(), flag: None, needs: None },
+            ],
             warnings: vec!["built without `_initialize`: every call runs constructors".to_owned()],
             ..empty()
         }
@@ -326,8 +344,9 @@ imports
 memory
   1.1 MiB at the start  grows as far as the limit allows
 
-limits of a call
-  memory  256 MiB
+limits
+  memory  256 MiB  --max-memory  (the module: 1 MiB)
+  time    60s
 
 warnings
   built without `_initialize`: every call runs constructors

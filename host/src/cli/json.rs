@@ -31,8 +31,8 @@ pub(crate) enum Problem {
     Syntax(String),
     /// It ends before the value does.
     EndsEarly,
-    /// It is nested deeper than [`DEPTH_MAX`].
-    TooDeep,
+    /// It is nested deeper than so many levels.
+    TooDeep(usize),
 }
 
 impl fmt::Display for Problem {
@@ -40,7 +40,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Syntax(message) => write!(f, "not JSON: {message}"),
             Self::EndsEarly => f.write_str("not JSON: the value does not end"),
-            Self::TooDeep => write!(f, "nested deeper than {DEPTH_MAX} levels"),
+            Self::TooDeep(most) => write!(f, "nested deeper than {most} levels"),
         }
     }
 }
@@ -60,14 +60,19 @@ impl From<serde_json::Error> for Fault {
 
 /// Checks that `text` is exactly one JSON value, nested no deeper than [`DEPTH_MAX`].
 pub(crate) fn check(text: &str) -> Result<(), Fault> {
+    check_within(text, DEPTH_MAX)
+}
+
+/// The same, nested no deeper than `depth_max`.
+pub(crate) fn check_within(text: &str, depth_max: usize) -> Result<(), Fault> {
     let _: &RawValue = serde_json::from_str(text)?;
-    match first_too_deep(text.as_bytes()) {
+    match first_too_deep(text.as_bytes(), depth_max) {
         None => Ok(()),
         Some(offset) => {
             let before = &text.as_bytes()[..offset];
             let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
             let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
-            Err(Fault { problem: Problem::TooDeep, line, column })
+            Err(Fault { problem: Problem::TooDeep(depth_max), line, column })
         }
     }
 }
@@ -98,8 +103,8 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// Where valid JSON first goes too deep.
-fn first_too_deep(json: &[u8]) -> Option<usize> {
-    if json.len() <= DEPTH_MAX {
+fn first_too_deep(json: &[u8], depth_max: usize) -> Option<usize> {
+    if json.len() <= depth_max {
         return None;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -109,7 +114,7 @@ fn first_too_deep(json: &[u8]) -> Option<usize> {
             b'\\' => escaped = true,
             b'"' => in_string = !in_string,
             _ if in_string => {}
-            b'[' | b'{' if depth == DEPTH_MAX => return Some(offset),
+            b'[' | b'{' if depth == depth_max => return Some(offset),
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth -= 1,
             _ => {}
@@ -199,9 +204,9 @@ mod tests {
     #[test]
     fn depth_is_limited_and_brackets_in_strings_do_not_count() {
         assert_eq!(check(&nested(DEPTH_MAX)), Ok(()));
-        check_fault(&nested(DEPTH_MAX + 1), Problem::TooDeep, 1, DEPTH_MAX + 1);
-        check_fault(&format!("[\n{}]", nested(DEPTH_MAX)), Problem::TooDeep, 2, DEPTH_MAX);
-        check_fault(&nested(2_000_000), Problem::TooDeep, 1, DEPTH_MAX + 1);
+        check_fault(&nested(DEPTH_MAX + 1), Problem::TooDeep(DEPTH_MAX), 1, DEPTH_MAX + 1);
+        check_fault(&format!("[\n{}]", nested(DEPTH_MAX)), Problem::TooDeep(DEPTH_MAX), 2, DEPTH_MAX);
+        check_fault(&nested(2_000_000), Problem::TooDeep(DEPTH_MAX), 1, DEPTH_MAX + 1);
         assert_eq!(check(&format!("\"\\\"{}\"", "[".repeat(1000))), Ok(()));
         assert_eq!(check(&"{\"\\\\\":[]}".replace("[]", &nested(DEPTH_MAX - 1))), Ok(()));
     }

@@ -28,6 +28,7 @@ mod inputs;
 mod inspect;
 mod interrupt;
 mod json;
+mod limits;
 mod objects;
 mod output;
 mod produce;
@@ -68,8 +69,8 @@ pub fn main() -> ExitCode {
         .map_err(|message| Refusal::new(Exit::Usage, anyhow::Error::msg(message)))
         .and_then(|request| match request {
             Request::Calls(calls) => calls::run(&calls).map(Exit::code),
-            Request::Run(run) => run::run(run),
-            Request::Inspect(inspect) => describe::run(&inspect).map(Exit::code),
+            Request::Run(run, limits) => run::run(run, &limits),
+            Request::Inspect(inspect, limits) => describe::run(&inspect, &limits).map(Exit::code),
         });
     match done {
         Ok(code) => code.into(),

@@ -83,6 +83,14 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "more bytes than a 64-bit number can count".to_owned())
 }
 
+/// A whole number.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("give a whole number such as 1000000".to_owned());
+    }
+    text.parse().map_err(|_| "more than a 64-bit number can count".to_owned())
+}
+
 /// Digits and dots in front, the unit behind; a sign or an exponent makes an unknown unit.
 fn split_unit(text: &str) -> (&str, &str) {
     let digits = text.find(|character: char| !character.is_ascii_digit() && character != '.');
@@ -137,6 +145,16 @@ mod tests {
         for text in ["18446744073709551616", "99999999999TiB"] {
             assert!(size(text).is_err_and(|error| error.starts_with("more bytes")), "{text}");
         }
+    }
+
+    #[test]
+    fn counts_are_whole_numbers() {
+        assert_eq!(count("0"), Ok(0));
+        assert_eq!(count("18446744073709551615"), Ok(u64::MAX));
+        for text in ["", "-1", "+1", "1e6", "1.0", "1k", "0x10"] {
+            assert!(count(text).is_err_and(|error| error.starts_with("give a whole number")), "{text}");
+        }
+        assert!(count("18446744073709551616").is_err_and(|error| error.starts_with("more than")));
     }
 
     #[test]

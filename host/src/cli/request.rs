@@ -1,7 +1,6 @@
 //! The command line as meant: flags checked against each other and turned into the modes they stand for.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::args::{
     Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, RunArguments, Verb,
@@ -11,16 +10,17 @@ use super::inputs::{Binding, Text};
 use super::objects::Objects;
 use super::output::{Order, Shape, Strings};
 use super::quantity::Workers;
+use crate::pool::limits::{Limits, Spelling};
 
 /// What the command is to do.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Make calls.
     Calls(Calls),
-    /// Run a program.
-    Run(RunArguments),
-    /// Describe a module.
-    Inspect(InspectArguments),
+    /// Run a program within limits.
+    Run(RunArguments, Limits),
+    /// Describe a module, and the limits that would apply to it.
+    Inspect(InspectArguments, Limits),
 }
 
 /// Everything about a job that the command line says.
@@ -35,11 +35,9 @@ pub(crate) struct Calls {
     pub(crate) on_error: OnError,
     pub(crate) retries: u32,
     pub(crate) isolation: Isolation,
-    /// `None` in this and the following: the pool's default.
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) memory_bytes_max: Option<u64>,
-    pub(crate) output_bytes_max: Option<u64>,
+    /// Where each run is to be like any other.
+    pub(crate) seed: Option<u64>,
+    pub(crate) limits: Limits,
     /// What the task may see of the file system.
     pub(crate) directories: Vec<DirectoryFlag>,
     /// Names and values that the task may see.
@@ -87,8 +85,14 @@ impl Request {
             (each.target, inputs, each.flags)
         };
         let (target, inputs, flags) = match arguments.verb {
-            Verb::Inspect(inspect) => return Ok(Self::Inspect(inspect)),
-            Verb::Run(run) => return Ok(Self::Run(run)),
+            Verb::Inspect(inspect) => {
+                let limits = checked(inspect.limits.limits())?;
+                return Ok(Self::Inspect(inspect, limits));
+            }
+            Verb::Run(run) => {
+                let limits = checked(run.limits.limits())?;
+                return Ok(Self::Run(run, limits));
+            }
             Verb::Map(map) => each(Binding::One, map),
             Verb::Starmap(starmap) => each(Binding::Many, starmap),
             Verb::Apply(OneCall { target, arguments, flags }) => (target, Inputs::OneCall(arguments), flags),
@@ -104,10 +108,8 @@ impl Request {
             on_error: flags.on_error,
             retries: flags.retries,
             isolation: if flags.fresh { Isolation::Fresh } else { Isolation::Reuse },
-            timeout: flags.timeout,
-            deadline: flags.deadline,
-            memory_bytes_max: flags.max_memory,
-            output_bytes_max: flags.max_output,
+            seed: flags.deterministic,
+            limits: checked(flags.limits.limits())?,
             directories: flags.dir,
             environment: granted(flags.env, variable)?,
             shape: flags.format,
@@ -117,9 +119,22 @@ impl Request {
     }
 }
 
+/// The limits, if there can be such.
+fn checked(limits: Limits) -> Result<Limits, String> {
+    limits.check().map_err(|error| error.text(Spelling::Flag))?;
+    Ok(limits)
+}
+
 fn check_agreement(flags: &Flags, inputs: &Inputs) -> Result<(), String> {
     if flags.raw && flags.format != Shape::Lines {
         return Err("--raw prints plain lines, but --format asks for JSON; leave one of them away".to_owned());
+    }
+    if flags.unordered && flags.deterministic.is_some() {
+        return Err(
+            "--unordered prints results as they finish, but --deterministic has them in one order; leave one of \
+             them away"
+                .to_owned(),
+        );
     }
     let arrays_wanted = matches!(inputs, Inputs::Given(Binding::Many, _) | Inputs::Stdin(Binding::Many));
     if flags.strings && arrays_wanted {
@@ -152,6 +167,7 @@ mod tests {
 
     use super::*;
     use crate::cli::args;
+    use crate::pool::limits::Limit;
 
     fn meant(line: &str) -> Result<Calls, String> {
         let words = line.split(' ').map(OsString::from);
@@ -187,6 +203,29 @@ mod tests {
         check_refused("map m t --raw --format array", "--raw prints plain lines");
         check_refused("starmap m t --strings", "--strings gives each call one string");
         check_refused("map m t --env GONE", "--env GONE: not set here");
+        check_refused("map m t --unordered --deterministic", "--unordered prints results as they finish");
+        check_refused("map m t --timeout 2s --deadline 1s", "--timeout 2s contradicts --deadline 1s");
+        check_refused("map m t --max-stack 1KiB", "--max-stack 1 KiB: choose from 16 KiB to 16 MiB");
+    }
+
+    #[test]
+    fn a_seed_is_zero_unless_given() {
+        let seed = |line| meant(line).expect("accepted").seed;
+        assert_eq!(seed("map m t 1 2"), None);
+        assert_eq!(seed("map m t --deterministic 1 2"), Some(0));
+        assert_eq!(seed("map m t --deterministic=7 1 2"), Some(7));
+    }
+
+    #[test]
+    fn each_flag_sets_its_own_limit() {
+        let line = "map m t --timeout 1s --deadline 2s --max-memory 3MiB --max-stack 40KiB --fuel 5 --max-tables 6 \
+                    --max-table-elements 7 --max-module 8KiB --max-output 9 --max-result 10 --max-depth 11 \
+                    --max-objects 12 --max-instances 13";
+        let limits = meant(line).expect("accepted").limits;
+        let amounts = Limit::ALL.map(|limit| limits.amount(limit).expect("set"));
+        let (second, kib) = (1_000_000_000, 1 << 10);
+        let expected = [3 << 20, 40 * kib, second, 2 * second, 5, 9, 10, 11, 12, 13, 6, 7, 8 * kib];
+        assert_eq!(amounts, expected);
     }
 
     #[test]

@@ -8,21 +8,25 @@ use super::directory::DirectoryFlag;
 use super::exit::Exit;
 use super::request::granted;
 use super::{Refusal, module_file};
-use crate::channel::control::{Control, ControlError, Run, WorkerSays};
+use crate::channel::control::{CodeKind, Control, ControlError, Run, WorkerSays};
 use crate::pool::compile::{Cache, START_TIME_MAX, artifact, greet};
 use crate::pool::directories::{self, GrantedDirectory};
-use crate::pool::{self, ErrorKind, MEMORY_BYTES_DEFAULT};
+use crate::pool::limits::Limits;
+use crate::pool::{self, ErrorKind};
 use crate::process::child::Exit as Ended;
 use crate::process::nursery;
 use crate::process::reentry::{Executable, Role};
 
 /// Runs the program; the command's exit code is the program's own.
-pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
+pub(super) fn run(arguments: RunArguments, limits: &Limits) -> Result<u8, Refusal> {
     let path = module_file(&arguments.module, true)?;
     let name = pool::module::display_name(&path);
     let unusable = |error: pool::Error| Refusal::new(Exit::Unusable, error);
-    let bytes = pool::read_module_named(&path, &name).map_err(unusable)?;
-    let (wasm, catalog) = pool::read_catalog(&name, &bytes).map_err(unusable)?;
+    let bytes = pool::read_module_named(&path, &name, limits.module_bytes).map_err(unusable)?;
+    let (wasm, catalog) = pool::read_catalog(&name, &bytes, limits.module_bytes).map_err(unusable)?;
+    if let Some(excess) = pool::module::excess(&catalog, limits) {
+        return Err(Refusal::new(Exit::Unusable, anyhow::anyhow!("module {name} {excess}")));
+    }
     if !catalog.has_start {
         let text =
             format!("{name} is no WASI command: it exports no _start; `map` and `apply` call its tasks");
@@ -30,7 +34,8 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
     }
     let directories = open(&arguments.dir)?;
     let executable = pool::executable(None).map_err(unusable)?;
-    let code = artifact(&wasm, &name, &executable, Cache::of_user().as_ref()).map_err(unusable)?;
+    let kind = CodeKind { counts_fuel: limits.fuel.is_some(), ..CodeKind::default() };
+    let code = artifact(&wasm, &name, &executable, kind, Cache::of_user().as_ref()).map_err(unusable)?;
     let environment = granted(arguments.env, |name| std::env::var(name).ok());
     let environment = environment.map_err(|text| Refusal::new(Exit::Usage, anyhow::Error::msg(text)))?;
     let program = arguments.module.file_name().unwrap_or(arguments.module.as_os_str());
@@ -39,7 +44,9 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
     let run = Run {
         arguments: words,
         environment,
-        memory_bytes_max: arguments.max_memory.unwrap_or(MEMORY_BYTES_DEFAULT),
+        limits: limits.instance,
+        code: kind,
+        fuel: limits.fuel,
         directories: directories::describe(&directories),
     };
     start(&run, &executable, &code, &directories, &name)

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::control::{
-    Compile, CompilerSays, DirRights, Directory, Grant, Hello, HelloBack, Load, NumericEntry, Run, Service,
-    TaskEntries, VERSION, WorkerSays, decode, encode, quoted,
+    CodeKind, Compile, CompilerSays, DirRights, Directory, Grant, Hello, HelloBack, InstanceLimits, Load,
+    NumericEntry, Run, Service, TaskEntries, VERSION, WorkerSays, decode, encode, quoted,
 };
 use crate::shm::object::Party;
 use crate::shm::object::ground::Rights;
@@ -67,13 +67,18 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         seed(2, written(&CompilerSays::Invalid("type mismatch".into()))),
         seed(3, written(&Hello { version: VERSION, supervisor: 1 })),
         seed(4, written(&Load { party: Party::new(3) })),
-        seed(5, written(&Compile { memory_bytes_max: 1 << 32, cpu_seconds_max: 60 })),
+        seed(
+            5,
+            written(&Compile { memory_bytes_max: 1 << 32, cpu_seconds_max: 60, code: CodeKind::default() }),
+        ),
         seed(
             6,
             written(&Run {
                 arguments: vec!["program".into(), "-v".into()],
                 environment: vec![("NAME".into(), "value".into())],
-                memory_bytes_max: 1 << 28,
+                limits: InstanceLimits::default(),
+                code: CodeKind::default(),
+                fuel: Some(1 << 30),
                 directories: vec![directory()],
             }),
         ),
@@ -97,7 +102,9 @@ fn service() -> Service {
     });
     Service {
         has_drivers: true,
-        memory_bytes_max: 1 << 28,
+        limits: InstanceLimits::default(),
+        code: CodeKind { counts_fuel: true, has_canonical_nans: true },
+        seed: Some(7),
         keep_resident_bytes: 1 << 16,
         environment: vec![("NAME".into(), "value".into())],
         tasks: vec![

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::error::{Error, ErrorKind};
 use super::module::Artifact;
 use crate::channel::control::{
-    Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, quoted,
+    CodeKind, Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, quoted,
 };
 use crate::process::child::Exit;
 use crate::process::nursery;
@@ -46,13 +46,14 @@ pub(crate) fn artifact(
     wasm: &[u8],
     name: &str,
     executable: &Executable,
+    kind: CodeKind,
     cache: Option<&Cache>,
 ) -> Result<Artifact, Error> {
-    let key = cache.map(|cache| cache.entry(wasm));
+    let key = cache.map(|cache| cache.entry(wasm, kind));
     if let Some(found) = key.as_deref().and_then(read_entry) {
         return Ok(found);
     }
-    let (artifact, code) = compile(wasm, name, executable)?;
+    let (artifact, code) = compile(wasm, name, executable, kind)?;
     if let Some(path) = key {
         // A cache that cannot be written costs time at the next start and nothing else.
         let _ = write_entry(&path, &code);
@@ -76,7 +77,12 @@ impl Code {
     }
 }
 
-fn compile(wasm: &[u8], name: &str, executable: &Executable) -> Result<(Artifact, Code), Error> {
+fn compile(
+    wasm: &[u8],
+    name: &str,
+    executable: &Executable,
+    kind: CodeKind,
+) -> Result<(Artifact, Code), Error> {
     let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
     };
@@ -88,7 +94,7 @@ fn compile(wasm: &[u8], name: &str, executable: &Executable) -> Result<(Artifact
     });
     let child = nursery::spawn(Role::Compiler, executable, theirs, on_death);
     let child = child.map_err(|error| set_up(error.into()))?;
-    let spoken = talk(&control, wasm);
+    let spoken = talk(&control, wasm, kind);
     let (says, images) = spoken.map_err(|error| match error {
         ControlError::Closed => {
             let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
@@ -123,10 +129,14 @@ fn compile(wasm: &[u8], name: &str, executable: &Executable) -> Result<(Artifact
     }
 }
 
-fn talk(control: &Control, wasm: &[u8]) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
+fn talk(
+    control: &Control,
+    wasm: &[u8],
+    code: CodeKind,
+) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
     greet(control)?;
     let request =
-        Compile { memory_bytes_max: COMPILE_BYTES_MAX, cpu_seconds_max: COMPILE_TIME_MAX.as_secs() };
+        Compile { memory_bytes_max: COMPILE_BYTES_MAX, cpu_seconds_max: COMPILE_TIME_MAX.as_secs(), code };
     let file = sealed_file("wasmpool-wasm", wasm)?;
     control.send(&request, &[file.as_fd()])?;
     control.receive_with_descriptors(Some(COMPILE_TIME_MAX))
@@ -187,10 +197,10 @@ impl Cache {
     }
 
     /// Path of the entry for a module: its name tells the bytes, the engine and the machine.
-    fn entry(&self, wasm: &[u8]) -> PathBuf {
+    fn entry(&self, wasm: &[u8], kind: CodeKind) -> PathBuf {
         let mut hash = Sha256::new();
         hash.update(Sha256::digest(wasm));
-        hash.update(settings_key());
+        hash.update(settings_key(kind));
         let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         self.directory.join(name)
     }
@@ -261,7 +271,7 @@ mod tests {
     fn stored() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = Cache::at(&directory.path().join("cache")).expect("a cache");
-        let path = cache.entry(b"wasm");
+        let path = cache.entry(b"wasm", CodeKind::default());
         write_entry(&path, &code()).expect("written");
         (directory, path)
     }
@@ -299,9 +309,12 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_have_another_entry() {
+    fn other_bytes_and_code_of_another_kind_have_another_entry() {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = Cache::at(directory.path()).expect("a cache");
-        assert_ne!(cache.entry(b"a"), cache.entry(b"b"));
+        let plain = CodeKind::default();
+        assert_ne!(cache.entry(b"a", plain), cache.entry(b"b", plain));
+        let counting = CodeKind { counts_fuel: true, ..plain };
+        assert_ne!(cache.entry(b"a", plain), cache.entry(b"a", counting));
     }
 }

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Call,
     /// The module keeps killing workers and is not run any more.
     Quarantined,
+    /// The job took longer than it may.
+    Deadline,
     /// The pool is closed.
     Closed,
 }

@@ -9,17 +9,17 @@ use std::time::Duration;
 use wasmpool_abi::Codec;
 
 use super::chunk::Chunk;
-use super::gather::Gather;
+use super::gather::{Gather, ResultForm};
 use super::job::{Job, Terms, Work};
 use super::module::{Artifact, ModuleState};
 use super::outcome::{Failure, FailureKind};
 use super::running::Running;
 use super::sink::Sink;
 use super::source::Integers;
-use crate::channel::control::Service;
+use crate::channel::control::{CodeKind, InstanceLimits, Service};
 use crate::channel::desk::failures_start;
 use crate::channel::ending::{BACKTRACE_BYTES_MAX, EndKind, MESSAGE_BYTES_MAX};
-use crate::channel::layout::{ENTRY_BYTES, PAGE, RING_BYTES, tagged, up};
+use crate::channel::layout::{ENTRY_BYTES, PAGE, RING_BYTES, VALUE_BYTES_MAX, tagged, up};
 use crate::channel::order::{Entry, Inputs, Order};
 use crate::channel::post::Post;
 use crate::channel::ring::{self, LINE_BYTES_MAX};
@@ -27,6 +27,9 @@ use crate::fuzzing::Bytes;
 use crate::process::child::Exit;
 use crate::sandbox::driver::Number;
 use crate::shm::region::{Region, Writer};
+
+/// Deepest nesting of results here.
+const DEPTH_MAX: u32 = 128;
 
 /// Most steps of a run.
 const STEPS_MAX: usize = 96;
@@ -53,12 +56,14 @@ impl Stage {
         let (post, [_, up_fd]) = Post::create().expect("two regions");
         let worker = Region::map(up_fd.as_fd(), up::BYTES, Writer::Worker).expect("a mapping");
         let text = br#"(module (func (export "f") (param i64) (result i64) (local.get 0)))"#;
-        let (_, catalog) = super::read_catalog("fuzz", text).expect("a module");
+        let (_, catalog) = super::read_catalog("fuzz", text, u64::MAX).expect("a module");
         let nothing = || OwnedFd::from(File::open("/dev/null").expect("there is always nothing"));
         let artifact = Artifact { module: nothing(), drivers: nothing(), has_drivers: false };
         let service = Service {
             has_drivers: false,
-            memory_bytes_max: 0,
+            limits: InstanceLimits::default(),
+            code: CodeKind::default(),
+            seed: None,
             keep_resident_bytes: 0,
             environment: Vec::new(),
             tasks: Vec::new(),
@@ -81,6 +86,8 @@ impl Stage {
     fn job(&self, entry: Entry, retries: u32, count: u32) -> Arc<Job> {
         let terms = Terms {
             time_max: None,
+            deadline: None,
+            fuel: None,
             retries,
             lost_retries: 0,
             stop_on_failure: false,
@@ -88,13 +95,17 @@ impl Stage {
             recycle: 0,
             timed: false,
             printed_bytes_max: 0,
+            result_bytes_max: VALUE_BYTES_MAX as u64,
+            result_depth_max: DEPTH_MAX,
         };
         let module = Arc::clone(&self.module);
         let work = Work { module, task: 0, entry, width: 1, terms, look_ahead: u64::MAX };
         let room = count as usize;
         let sink: Arc<dyn Sink> = match entry {
-            Entry::Pull(_) => Arc::new(Gather::<String>::new(room, None).expect("room")),
-            _ => Arc::new(Gather::<i64>::new(room, Some(vec![Number::I64])).expect("room")),
+            Entry::Pull(_) => Arc::new(
+                Gather::<String>::new(room, ResultForm::MessagePack { depth_max: DEPTH_MAX }).expect("room"),
+            ),
+            _ => Arc::new(Gather::<i64>::new(room, ResultForm::Numbers(vec![Number::I64])).expect("room")),
         };
         let job = Job::new(work, Box::new(Integers { start: 0 }), sink);
         job.announce(count.into(), true);
@@ -114,6 +125,9 @@ impl Stage {
             hot: false,
             timed: false,
             printed_bytes_max: 0,
+            result_bytes_max: VALUE_BYTES_MAX as u64,
+            fuel: None,
+            first: 0,
         };
         self.post.send(&order);
     }
@@ -282,9 +296,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 
 /// Results and details of any bytes: decoded as several types, or refused.
 pub(crate) fn results(data: &[u8]) {
-    drop(super::gather::from_message_pack::<serde_json::Value>(data));
-    drop(super::gather::from_message_pack::<Vec<String>>(data));
-    drop(super::gather::from_message_pack::<(i64, Option<f64>, bool)>(data));
+    drop(super::gather::from_message_pack::<serde_json::Value>(data, DEPTH_MAX));
+    drop(super::gather::from_message_pack::<Vec<String>>(data, DEPTH_MAX));
+    drop(super::gather::from_message_pack::<(i64, Option<f64>, bool)>(data, DEPTH_MAX));
     let cells = data.as_chunks().0;
     for numbers in [&[][..], &[Number::I64], &[Number::F32, Number::I32]] {
         drop(super::cells::read::<serde_json::Value>(cells, numbers));

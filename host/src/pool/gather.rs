@@ -37,8 +37,15 @@ pub(crate) struct Gather<R> {
     /// Which results have been written, so that they can be dropped; kept only where dropping means something.
     written: Mutex<Spans>,
     failures: Mutex<Vec<Failure>>,
-    /// What result cells mean; results are MessagePack when this is absent.
-    numbers: Option<Vec<Number>>,
+    form: ResultForm,
+}
+
+/// What a task's results look like on their way.
+pub(crate) enum ResultForm {
+    /// Cells, and what they mean.
+    Numbers(Vec<Number>),
+    /// MessagePack, nested so deep at most.
+    MessagePack { depth_max: u32 },
 }
 
 /// Room for consecutive results.
@@ -93,12 +100,12 @@ impl<R> Gather<R> {
     /// # Errors
     ///
     /// When there is no memory for so many.
-    pub(crate) fn new(expected: usize, numbers: Option<Vec<Number>>) -> Result<Self, TryReserveError> {
+    pub(crate) fn new(expected: usize, form: ResultForm) -> Result<Self, TryReserveError> {
         let gather = Self {
             parts: RwLock::new(Vec::new()),
             written: Mutex::default(),
             failures: Mutex::default(),
-            numbers,
+            form,
         };
         if expected > 0 {
             gather.reserve(expected)?;
@@ -220,10 +227,18 @@ impl<R: DeserializeOwned + Send> Gather<R> {
     /// Whether result cells are, bit for bit, what `R` looks like in memory.
     fn is_cells(&self) -> bool {
         let of = typeid::of::<R>();
-        match self.numbers.as_deref() {
-            Some([Number::I64]) => of == TypeId::of::<i64>(),
-            Some([Number::F64]) => of == TypeId::of::<f64>(),
+        match self.numbers() {
+            [Number::I64] => of == TypeId::of::<i64>(),
+            [Number::F64] => of == TypeId::of::<f64>(),
             _ => false,
+        }
+    }
+
+    /// What result cells mean; nothing where there are none.
+    fn numbers(&self) -> &[Number] {
+        match &self.form {
+            ResultForm::Numbers(numbers) => numbers,
+            ResultForm::MessagePack { .. } => &[],
         }
     }
 
@@ -270,8 +285,7 @@ impl<R: DeserializeOwned + Send> Gather<R> {
     }
 
     fn decode(&self, index: u64, cells: &[[u8; 8]], refused: &mut Vec<Failure>) {
-        let numbers = self.numbers.as_deref().unwrap_or_default();
-        match cells::read(cells, numbers) {
+        match cells::read(cells, self.numbers()) {
             Ok(result) => self.accept(index, result),
             Err(error) => refused.push(unreadable(index, &error)),
         }
@@ -284,35 +298,44 @@ impl<R: DeserializeOwned + Send> Gather<R> {
     }
 
     fn decode_value(&self, index: u64, bytes: &[u8], refused: &mut Vec<Failure>) {
-        if let Some(numbers) = &self.numbers {
-            return match bytes.as_chunks() {
-                (cells, []) if cells.len() == numbers.len() => self.decode(index, cells, refused),
-                _ => {
-                    let text = format!("{} bytes are not {} numbers", bytes.len(), numbers.len());
-                    refused.push(unreadable(index, &text));
-                }
-            };
-        }
+        let depth_max = match &self.form {
+            ResultForm::MessagePack { depth_max } => *depth_max,
+            ResultForm::Numbers(numbers) => {
+                return match bytes.as_chunks() {
+                    (cells, []) if cells.len() == numbers.len() => self.decode(index, cells, refused),
+                    _ => {
+                        let text = format!("{} bytes are not {} numbers", bytes.len(), numbers.len());
+                        refused.push(unreadable(index, &text));
+                    }
+                };
+            }
+        };
         let bytes = if bytes.is_empty() { &NIL[..] } else { bytes };
-        match from_message_pack(bytes) {
+        match from_message_pack(bytes, depth_max) {
             Ok(result) => self.accept(index, result),
+            Err(rmp_serde::decode::Error::DepthLimitExceeded) => refused.push(too_deep(index, depth_max)),
             Err(error) => refused.push(unreadable(index, &error)),
         }
     }
 }
 
-/// Deepest nesting of a result.
-const DEPTH_MAX: usize = 128;
-
-pub(super) fn from_message_pack<R: DeserializeOwned>(bytes: &[u8]) -> Result<R, rmp_serde::decode::Error> {
+pub(super) fn from_message_pack<R: DeserializeOwned>(
+    bytes: &[u8],
+    depth_max: u32,
+) -> Result<R, rmp_serde::decode::Error> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-    deserializer.set_max_depth(DEPTH_MAX);
+    deserializer.set_max_depth(depth_max as usize);
     let result = R::deserialize(&mut deserializer)?;
     // The deserializer tells no place, but at the end there is no further marker to read.
     match IgnoredAny::deserialize(&mut deserializer) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(result),
         _ => Err(serde::de::Error::custom("trailing bytes behind the result")),
     }
+}
+
+fn too_deep(index: u64, depth_max: u32) -> Failure {
+    let text = format!("result too deep: nested deeper than {depth_max} levels");
+    Failure::new(index, FailureKind::ResultTooDeep, text)
 }
 
 fn unreadable(index: u64, error: &dyn std::fmt::Display) -> Failure {
@@ -370,7 +393,7 @@ mod tests {
 
     #[test]
     fn results_land_in_their_places_in_any_order_and_across_parts() {
-        let gather = Gather::<i64>::new(3, Some(vec![Number::I64])).expect("room");
+        let gather = Gather::<i64>::new(3, ResultForm::Numbers(vec![Number::I64])).expect("room");
         gather.reserve(5000).expect("room");
         let cells: Vec<i64> = (0..5000).map(|cell| cell * cell).collect();
         put(&gather, 4000, &cells[4000..]);
@@ -382,7 +405,7 @@ mod tests {
 
     #[test]
     fn results_are_decoded_where_the_type_is_another() {
-        let gather = Gather::<Option<i64>>::new(2, Some(vec![Number::I64])).expect("room");
+        let gather = Gather::<Option<i64>>::new(2, ResultForm::Numbers(vec![Number::I64])).expect("room");
         put(&gather, 0, &[7, -7]);
         // SAFETY: both results were put just now.
         assert_eq!(unsafe { gather.finish(2) }, [Some(7), Some(-7)]);
@@ -390,7 +413,7 @@ mod tests {
 
     #[test]
     fn unreadable_results_are_failures() {
-        let gather = Gather::<String>::new(2, Some(vec![Number::I64])).expect("room");
+        let gather = Gather::<String>::new(2, ResultForm::Numbers(vec![Number::I64])).expect("room");
         assert_eq!(put(&gather, 0, &[7, 8]), 2);
     }
 
@@ -412,7 +435,7 @@ mod tests {
                 ALIVE.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        let gather = Gather::<Counted>::new(10, Some(vec![Number::I64])).expect("room");
+        let gather = Gather::<Counted>::new(10, ResultForm::Numbers(vec![Number::I64])).expect("room");
         put(&gather, 2, &[1, 2, 3]);
         assert_eq!(ALIVE.load(Ordering::Relaxed), 3);
         drop(gather);
@@ -421,7 +444,7 @@ mod tests {
 
     #[test]
     fn outcomes_keep_failures_in_their_places() {
-        let gather = Gather::<i64>::new(3, Some(vec![Number::I64])).expect("room");
+        let gather = Gather::<i64>::new(3, ResultForm::Numbers(vec![Number::I64])).expect("room");
         put(&gather, 0, &[1]);
         put(&gather, 2, &[3]);
         gather.failed(&Failure::new(1, FailureKind::Trapped, "boom"));

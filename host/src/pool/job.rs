@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::module::ModuleState;
@@ -30,6 +30,10 @@ const DETAILED_FAILURES_MAX: u64 = 100;
 pub(crate) struct Terms {
     /// Longest time that a call may take.
     pub(crate) time_max: Option<Duration>,
+    /// Longest time that the job may take.
+    pub(crate) deadline: Option<Duration>,
+    /// Units of fuel that a call has; none where code does not count any.
+    pub(crate) fuel: Option<u64>,
     /// How often a call is tried again after a failure that may pass.
     pub(crate) retries: u32,
     /// How often at least when its worker was lost, which is not the call's doing where nobody can see it run.
@@ -44,6 +48,10 @@ pub(crate) struct Terms {
     pub(crate) timed: bool,
     /// Most bytes that a call may print.
     pub(crate) printed_bytes_max: u64,
+    /// Most bytes of a result.
+    pub(crate) result_bytes_max: u64,
+    /// Deepest nesting of a result.
+    pub(crate) result_depth_max: u32,
 }
 
 /// What a job runs: a task of a module, entered in one way.
@@ -72,10 +80,18 @@ impl Work {
             // What a call did there can be seen from outside: only the caller may ask for another attempt.
             terms.lost_retries = 0;
         }
+        // What an instance keeps from earlier calls depends on which those were.
+        terms.fresh |= module.is_deterministic();
         let numeric = module.catalog.tasks[task].numeric.as_ref();
         let width = numeric.map_or(0, |numeric| numeric.signature.results.len());
-        // What a call holds of shared objects is let go at its end, which a batch does not tell.
-        let needs_own_entry = terms.fresh || terms.recycle != 0 || terms.timed || !module.granted.is_empty();
+        // What a call holds of shared objects is let go at its end, and its fuel begins with it: a batch tells of
+        // neither.
+        let needs_own_entry = terms.fresh
+            || terms.recycle != 0
+            || terms.timed
+            || terms.fuel.is_some()
+            || !module.granted.is_empty()
+            || !module.has_room_for_drivers();
         let entry = match numeric {
             Some(numeric) if !needs_own_entry && numeric.driver.is_some() => Entry::Batch,
             Some(_) => Entry::Each,
@@ -112,6 +128,10 @@ struct State {
     refused: BTreeMap<u64, Failure>,
     pace: Pace,
     cancelled: bool,
+    /// When it ends, whatever is left.
+    ends: Option<Instant>,
+    /// That time came first.
+    is_late: bool,
 }
 
 impl State {
@@ -123,6 +143,14 @@ impl State {
 
     fn is_over(&self) -> bool {
         self.cancelled || self.settled.low_water() >= self.goal()
+    }
+
+    /// Cancels the job if it should be over by now and is not. What its calls come to afterwards changes nothing more.
+    fn end_if_late(&mut self) {
+        if self.ends.is_some_and(|ends| Instant::now() >= ends) && !self.is_over() {
+            self.cancelled = true;
+            self.is_late = true;
+        }
     }
 }
 
@@ -150,12 +178,17 @@ impl Job {
             refused: BTreeMap::new(),
             pace: Pace::default(),
             cancelled: false,
+            ends: work.terms.deadline.and_then(|limit| Instant::now().checked_add(limit)),
+            is_late: false,
         };
         Arc::new(Self { work, source, state: Mutex::new(state), changed: Condvar::new() })
     }
 
+    /// The book, in which it is noted first if the job is late: whoever looks finds it ended.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.end_if_late();
+        state
     }
 
     /// Says that the inputs of calls below `announced` can be asked for; with `complete`, that no more will come.
@@ -178,8 +211,20 @@ impl Job {
             if state.announced < state.cursor.saturating_add(calls_ahead) {
                 return true;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait_until(state, None);
         }
+    }
+
+    /// Sleeps until something has changed, the job's end has come, or `until`.
+    fn wait_until<'a>(&self, state: MutexGuard<'a, State>, until: Option<Instant>) -> MutexGuard<'a, State> {
+        let Some(until) = until.into_iter().chain(state.ends).min() else {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        let rest = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout(state, rest);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.end_if_late();
+        state
     }
 
     /// Takes the next calls for one of `workers` workers, about a chunk's worth.
@@ -391,18 +436,15 @@ impl Job {
 
     /// Waits until the job is over, at most `limit` long; says whether it is.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> bool {
-        let state = self.state();
-        let going_on = |state: &mut State| !state.is_over();
-        match limit {
-            None => {
-                drop(self.changed.wait_while(state, going_on).unwrap_or_else(PoisonError::into_inner));
-                true
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut state = self.state();
+        while !state.is_over() {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return false;
             }
-            Some(limit) => {
-                let waited = self.changed.wait_timeout_while(state, limit, going_on);
-                !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-            }
+            state = self.wait_until(state, until);
         }
+        true
     }
 
     /// The failure that ended the job, if one did; known once it is over.
@@ -414,6 +456,11 @@ impl Job {
     pub(crate) fn was_cancelled(&self) -> bool {
         let state = self.state();
         state.cancelled && state.settled.low_water() < state.goal()
+    }
+
+    /// Whether it was ended by its deadline before everything that matters was settled.
+    pub(crate) fn was_late(&self) -> bool {
+        self.state().is_late
     }
 
     /// How many calls have failed for good.

@@ -9,10 +9,12 @@
 //!
 //! [`Task`] turns values into inputs and results into values. A [`job`] keeps the book of its calls; [`chunk`]s carry
 //! them from the job to a [`seat`], where a worker sits; a [`feeder`] per seat keeps it busy, and buries and replaces
-//! workers that die. [`module`] holds what belongs to one module, [`compile`] makes its machine code. Everything that
-//! decides who gets what lies in the supervisor's own memory; see `schedule` for the decisions themselves.
+//! workers that die. [`module`] holds what belongs to one module, [`compile`] makes its machine code. [`limits`] says
+//! what each limit may be, and [`bounds`] lets callers choose. Everything that decides who gets what lies in the
+//! supervisor's own memory; see `schedule` for the decisions themselves.
 
 mod admission;
+mod bounds;
 mod cells;
 pub(crate) mod chunk;
 pub(crate) mod compile;
@@ -23,6 +25,7 @@ mod feeder;
 pub(crate) mod fuzzing;
 mod gather;
 pub(crate) mod job;
+pub(crate) mod limits;
 pub(crate) mod module;
 pub(crate) mod objects;
 mod outcome;
@@ -36,6 +39,7 @@ pub(crate) mod source;
 mod task;
 mod watch;
 
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +48,10 @@ use std::time::Duration;
 
 pub use directories::DIRECTORIES_MAX;
 pub use error::{Error, ErrorKind};
+pub use limits::{
+    CALL_TIME_DEFAULT, DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, MEMORY_BYTES_DEFAULT,
+    MODULE_BYTES_DEFAULT, PRINTED_BYTES_DEFAULT,
+};
 #[cfg(feature = "cli")]
 pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
@@ -54,13 +62,14 @@ use self::compile::Cache;
 use self::directories::GrantedDirectory;
 use self::feeder::Feeder;
 use self::job::Terms;
+use self::limits::Limits;
 use self::module::ModuleState;
 #[cfg(feature = "cli")]
 use self::objects::Entry;
 use self::objects::{Registry, Shareable};
 use self::seat::OnLine;
 use self::shared::Shared;
-use crate::channel::control::{DirRights, Service};
+use crate::channel::control::{CodeKind, DirRights, Service};
 use crate::channel::ring::Stream;
 use crate::printable::{printable, printable_name};
 use crate::process::reentry::{Executable, Role};
@@ -73,18 +82,6 @@ use crate::shm::object::spec::{PipeShape, Spec};
 
 /// Most workers that a pool may have.
 pub const WORKERS_MAX: usize = 1024;
-
-/// Longest time that a call may take, unless said otherwise.
-pub const CALL_TIME_DEFAULT: Duration = Duration::from_secs(5 * 60);
-
-/// Most memory that an instance may have, unless said otherwise: 256 MiB.
-pub const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
-
-/// Most bytes that a call may print, unless said otherwise: 16 MiB.
-pub const PRINTED_BYTES_DEFAULT: u64 = 16 << 20;
-
-/// Most bytes of a module: 256 MiB.
-pub const MODULE_BYTES_MAX: u64 = 256 << 20;
 
 /// Imports that a message names when a module is refused for them.
 const IMPORTS_NAMED_MAX: usize = 10;
@@ -139,8 +136,12 @@ pub struct Builder {
 /// What calls may do unless their task says otherwise, and what workers are born with.
 #[derive(Clone, Debug)]
 struct Settings {
-    terms: Terms,
-    memory_bytes_max: u64,
+    limits: Limits,
+    retries: u32,
+    fresh: bool,
+    recycle: u32,
+    /// Where each run is to be like any other.
+    seed: Option<u64>,
     environment: Vec<(String, String)>,
     cache: CachePlace,
 }
@@ -160,17 +161,11 @@ impl Pool {
             workers: None,
             executable: None,
             settings: Settings {
-                terms: Terms {
-                    time_max: Some(CALL_TIME_DEFAULT),
-                    retries: 0,
-                    lost_retries: 0,
-                    stop_on_failure: true,
-                    fresh: false,
-                    recycle: 0,
-                    timed: false,
-                    printed_bytes_max: PRINTED_BYTES_DEFAULT,
-                },
-                memory_bytes_max: MEMORY_BYTES_DEFAULT,
+                limits: Limits::default(),
+                retries: 0,
+                fresh: false,
+                recycle: 0,
+                seed: None,
                 environment: Vec::new(),
                 cache: CachePlace::OfUser,
             },
@@ -190,7 +185,7 @@ impl Pool {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Module, Error> {
         let path = path.as_ref();
         let name = module::display_name(path);
-        let bytes = read_module_named(path, &name)?;
+        let bytes = read_module_named(path, &name, self.settings.limits.module_bytes)?;
         self.load_named(name, &bytes)
     }
 
@@ -207,24 +202,24 @@ impl Pool {
         if self.shared.is_closing() {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed"));
         }
-        let (wasm, catalog) = read_catalog(&name, bytes)?;
+        let Settings { limits, seed, .. } = &self.settings;
+        let (wasm, catalog) = read_catalog(&name, bytes, limits.module_bytes)?;
         refuse_ungranted(&name, &catalog)?;
-        let (needs, most) = (catalog.initial_memory_bytes, self.settings.memory_bytes_max);
-        if needs > most {
-            let text = format!(
-                "module {name} begins with {needs} bytes of memory, but may have {most}: raise max_memory"
-            );
-            return Err(Error::new(ErrorKind::Module, text));
+        if let Some(excess) = module::excess(&catalog, limits) {
+            return Err(Error::new(ErrorKind::Module, format!("module {name} {excess}")));
         }
+        let code = self.settings.code();
         let cache = match &self.settings.cache {
             CachePlace::OfUser => Cache::of_user(),
             CachePlace::At(directory) => Cache::at(directory),
             CachePlace::Nowhere => None,
         };
-        let artifact = compile::artifact(&wasm, &name, &self.shared.executable, cache.as_ref())?;
+        let artifact = compile::artifact(&wasm, &name, &self.shared.executable, code, cache.as_ref())?;
         let service = Service {
             has_drivers: artifact.has_drivers,
-            memory_bytes_max: self.settings.memory_bytes_max,
+            limits: limits.instance,
+            code,
+            seed: *seed,
             keep_resident_bytes: catalog.initial_memory_bytes.min(KEEP_RESIDENT_BYTES_MAX),
             environment: self.settings.environment.clone(),
             tasks: module::task_entries(&catalog),
@@ -238,10 +233,7 @@ impl Pool {
                 .with_source(error)
         })?;
         self.shared.add_module(Arc::clone(&state));
-        let mut terms = self.settings.terms.clone();
-        if is_unseen(&state.catalog) {
-            terms.lost_retries = LOST_RETRIES_DEFAULT;
-        }
+        let terms = self.settings.terms(is_unseen(&state.catalog));
         Ok(Module { module: Use::new(Arc::clone(&self.shared), state), terms })
     }
 
@@ -282,6 +274,34 @@ impl std::fmt::Debug for Pool {
     }
 }
 
+impl Settings {
+    /// How modules are compiled.
+    fn code(&self) -> CodeKind {
+        let is_deterministic = self.seed.is_some();
+        let counts_fuel = self.limits.call_fuel(is_deterministic).is_some();
+        CodeKind { counts_fuel, has_canonical_nans: is_deterministic }
+    }
+
+    /// What a call may do, of a module whose calls can be seen from outside or not.
+    fn terms(&self, is_unseen: bool) -> Terms {
+        let (limits, is_deterministic) = (&self.limits, self.seed.is_some());
+        Terms {
+            time_max: Some(limits.call_time(is_deterministic)),
+            deadline: limits.deadline,
+            fuel: limits.call_fuel(is_deterministic),
+            retries: self.retries,
+            lost_retries: if is_unseen { LOST_RETRIES_DEFAULT } else { 0 },
+            stop_on_failure: true,
+            fresh: self.fresh,
+            recycle: self.recycle,
+            timed: false,
+            printed_bytes_max: limits.printed_bytes,
+            result_bytes_max: limits.result_bytes,
+            result_depth_max: limits.result_depth,
+        }
+    }
+}
+
 impl Builder {
     /// How many workers: 1 to [`WORKERS_MAX`]. Without it, one per core that this process may use.
     #[must_use]
@@ -290,11 +310,11 @@ impl Builder {
         self
     }
 
-    /// Longest time that a call may take; [`CALL_TIME_DEFAULT`] unless said otherwise. A call that takes longer is
+    /// Longest time that a call may take: a millisecond to a year, [`CALL_TIME_DEFAULT`] unless said otherwise. A call that takes longer is
     /// stopped, within milliseconds, and ends as [`FailureKind::TimedOut`].
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.settings.terms.time_max = Some(limit);
+        self.settings.limits.time = Some(limit);
         self
     }
 
@@ -303,7 +323,7 @@ impl Builder {
     /// what was seen.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.settings.terms.retries = retries;
+        self.settings.retries = retries;
         self
     }
 
@@ -311,29 +331,38 @@ impl Builder {
     /// instance, and with it the module's globals, from call to call.
     #[must_use]
     pub fn fresh(mut self, fresh: bool) -> Self {
-        self.settings.terms.fresh = fresh;
+        self.settings.fresh = fresh;
         self
     }
 
     /// Replaces a worker's instance after so many calls; 0, which is usual, for never.
     #[must_use]
     pub fn recycle(mut self, calls: u32) -> Self {
-        self.settings.terms.recycle = calls;
+        self.settings.recycle = calls;
         self
     }
 
-    /// Most bytes of memory that an instance may have, all its memories and tables together;
-    /// [`MEMORY_BYTES_DEFAULT`] unless said otherwise.
+    /// Most bytes of memory that an instance may have, all its memories and tables together: 64 KiB to 4 GiB,
+    /// [`MEMORY_BYTES_DEFAULT`] unless said otherwise. More is refused to the guest; a trap that follows ends the call
+    /// as [`FailureKind::OutOfMemory`].
     #[must_use]
     pub fn max_memory(mut self, bytes: u64) -> Self {
-        self.settings.memory_bytes_max = bytes;
+        self.settings.limits.instance.memory_bytes = bytes;
         self
     }
 
-    /// Most bytes that a call may print; [`PRINTED_BYTES_DEFAULT`] unless said otherwise.
+    /// All limits at once.
+    #[cfg(feature = "cli")]
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Most bytes that a call may print: up to 1 TiB, [`PRINTED_BYTES_DEFAULT`] unless said otherwise. A call that prints
+    /// more ends as [`FailureKind::OutputTooLarge`].
     #[must_use]
     pub fn max_output(mut self, bytes: u64) -> Self {
-        self.settings.terms.printed_bytes_max = bytes;
+        self.settings.limits.printed_bytes = bytes;
         self
     }
 
@@ -421,8 +450,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large, a directory that cannot be granted,
-    /// and a worker executable that cannot be run; [`ErrorKind::SetUp`] when none was named and
+    /// [`ErrorKind::Setting`] for a number of workers that is zero or too large, for limits outside of their ranges and
+    /// for those that contradict each other, a directory that cannot be granted, and a worker executable that cannot be
+    /// run; [`ErrorKind::SetUp`] when none was named and
     /// [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
@@ -430,6 +460,7 @@ impl Builder {
             let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
             return Err(Error::new(ErrorKind::Setting, text));
         }
+        self.settings.limits.check()?;
         let executable = executable(self.executable.as_deref())?;
         let mut directories = Vec::new();
         for (host, guest, rights) in &self.directories {
@@ -632,25 +663,32 @@ fn to_stderr(_stream: Stream, line: &[u8]) {
 }
 
 /// Reads a module's file; messages call it `name`.
-pub(crate) fn read_module_named(path: &Path, name: &str) -> Result<Vec<u8>, Error> {
-    read_module(path).map_err(|error| {
+///
+/// One that has more than `bytes_max` is not read.
+pub(crate) fn read_module_named(path: &Path, name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
+    let unreadable = |error: std::io::Error| {
         Error::new(ErrorKind::Module, format!("module {name} cannot be read")).with_source(error)
-    })
+    };
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?.len();
+    if length > bytes_max {
+        return Err(module_too_large(name, length, bytes_max));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    // What is no plain file has no length beforehand, and a plain one may grow meanwhile.
+    file.by_ref().take(bytes_max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
-fn read_module(path: &Path) -> std::io::Result<Vec<u8>> {
-    let length = std::fs::metadata(path)?.len();
-    if length > MODULE_BYTES_MAX {
-        return Err(std::io::Error::other(format!("{length} bytes, at most {MODULE_BYTES_MAX} are allowed")));
-    }
-    std::fs::read(path)
+fn module_too_large(name: &str, bytes: u64, bytes_max: u64) -> Error {
+    let text = format!("module {name} has {bytes} bytes, but may have {bytes_max}: raise max_module");
+    Error::new(ErrorKind::Module, text)
 }
 
 /// Reads what a module offers, after turning text into the binary form.
-pub(crate) fn read_catalog(name: &str, bytes: &[u8]) -> Result<(Vec<u8>, Catalog), Error> {
-    if bytes.len() as u64 > MODULE_BYTES_MAX {
-        let text = format!("module {name} has {} bytes, at most {MODULE_BYTES_MAX} are allowed", bytes.len());
-        return Err(Error::new(ErrorKind::Module, text));
+pub(crate) fn read_catalog(name: &str, bytes: &[u8], bytes_max: u64) -> Result<(Vec<u8>, Catalog), Error> {
+    if bytes.len() as u64 > bytes_max {
+        return Err(module_too_large(name, bytes.len() as u64, bytes_max));
     }
     let unusable = |error: &dyn std::fmt::Display| {
         // It may name things by the module's own, endless words.

@@ -13,6 +13,7 @@ use super::chunk::Chunk;
 use super::directories::{self, GrantedDirectory};
 use super::error::{Error, ErrorKind};
 use super::job::Job;
+use super::limits::{Limit, Limits};
 use super::objects::{self, Granted};
 use super::outcome::{Failure, FailureKind};
 use crate::channel::control::{NumericEntry, Service, TaskEntries};
@@ -186,6 +187,21 @@ impl ModuleState {
         self.jobs().retain(|listed| !Arc::ptr_eq(listed, job));
     }
 
+    /// Whether each run of it is to be like any other.
+    pub(crate) fn is_deterministic(&self) -> bool {
+        self.service.seed.is_some()
+    }
+
+    /// Whether its workers may keep an instance of a batch driver beside its own.
+    pub(crate) fn has_room_for_drivers(&self) -> bool {
+        self.service.limits.instances > 1
+    }
+
+    /// Whether its code counts what it does.
+    pub(crate) fn counts_fuel(&self) -> bool {
+        self.service.code.counts_fuel
+    }
+
     /// Takes a chunk from the queue, or else from the jobs in turn, for one of `workers` workers.
     pub(crate) fn take(&self, workers: usize) -> Option<Chunk> {
         if let Some(chunk) = deques::take(&self.queue) {
@@ -357,6 +373,25 @@ fn unknown_task(module: &str, catalog: &Catalog, name: &str) -> String {
         (_, more) => text.push_str(&format!("; its tasks: {} and {more} more", names.join(", "))),
     }
     text
+}
+
+/// What a module needs from the start and may not have, if there is anything, with the remedy.
+pub(crate) fn excess(catalog: &Catalog, limits: &Limits) -> Option<String> {
+    let most = &limits.instance;
+    let needs = [
+        (Limit::Memory, catalog.initial_memory_bytes, most.memory_bytes, "begins with", " bytes of memory"),
+        (Limit::Tables, catalog.tables.into(), most.tables.into(), "has", " tables"),
+        (
+            Limit::TableElements,
+            catalog.initial_table_elements,
+            most.table_elements,
+            "begins with",
+            " elements in its tables",
+        ),
+    ];
+    let (limit, needs, most, verb, what) = needs.into_iter().find(|(_, needs, most, ..)| needs > most)?;
+    let option = limit.name().replace('-', "_");
+    Some(format!("{verb} {needs}{what}, but may have {most}: raise {option}"))
 }
 
 /// What workers are told about a module's tasks.

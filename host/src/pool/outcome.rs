@@ -35,8 +35,18 @@ pub enum FailureKind {
     Exited(i32),
     /// The task needed more memory than it may have.
     OutOfMemory,
-    /// The task printed or returned more than it may.
+    /// The task used up its fuel.
+    OutOfFuel,
+    /// The task needed more stack than it may have.
+    StackOverflow,
+    /// The task needed more elements of tables than it may have.
+    OutOfTables,
+    /// The task printed more than it may.
     OutputTooLarge,
+    /// The result has more bytes than it may have.
+    ResultTooLarge,
+    /// The result is nested deeper than it may be.
+    ResultTooDeep,
     /// The task ran longer than it may and was stopped.
     TimedOut,
     /// The worker that ran the task ended, and so.
@@ -64,7 +74,12 @@ impl FailureKind {
             Self::Trapped => "trapped",
             Self::Exited(_) => "exited",
             Self::OutOfMemory => "out of memory",
+            Self::OutOfFuel => "out of fuel",
+            Self::StackOverflow => "stack overflow",
+            Self::OutOfTables => "out of tables",
             Self::OutputTooLarge => "output too large",
+            Self::ResultTooLarge => "result too large",
+            Self::ResultTooDeep => "result too deep",
             Self::TimedOut => "timed out",
             Self::WorkerLost(_) => "worker lost",
             Self::BadResult => "bad result",
@@ -81,7 +96,12 @@ impl FailureKind {
             Self::Failed | Self::Panicked | Self::Trapped | Self::Exited(_) | Self::WorkerLost(_) => true,
             Self::Refused
             | Self::OutOfMemory
+            | Self::OutOfFuel
+            | Self::StackOverflow
+            | Self::OutOfTables
             | Self::OutputTooLarge
+            | Self::ResultTooLarge
+            | Self::ResultTooDeep
             | Self::TimedOut
             | Self::BadResult
             | Self::Starved
@@ -107,6 +127,10 @@ impl Failure {
             EndKind::Exited => FailureKind::Exited(code),
             EndKind::OutOfMemory => FailureKind::OutOfMemory,
             EndKind::OutputTooLarge => FailureKind::OutputTooLarge,
+            EndKind::OutOfFuel => FailureKind::OutOfFuel,
+            EndKind::StackOverflow => FailureKind::StackOverflow,
+            EndKind::OutOfTables => FailureKind::OutOfTables,
+            EndKind::ResultTooLarge => FailureKind::ResultTooLarge,
         };
         Self { backtrace, ..Self::new(index, kind, message) }
     }
@@ -204,5 +228,7 @@ mod tests {
         assert!(FailureKind::WorkerLost(Exit::Signal(9)).is_worth_a_retry());
         assert!(!FailureKind::Refused.is_worth_a_retry());
         assert!(!FailureKind::TimedOut.is_worth_a_retry());
+        assert!(!FailureKind::OutOfFuel.is_worth_a_retry());
+        assert!(!FailureKind::StackOverflow.is_worth_a_retry());
     }
 }

@@ -152,6 +152,11 @@ impl Running {
         retries: &mut Vec<Chunk>,
     ) -> Result<(), Lie> {
         let heads = post.read_heads(self.generation, calls.clone(), self.result_at)?;
+        let most = self.job.work.terms.result_bytes_max;
+        let is_too_long = |head: &EntryHead| head.kind == EndKind::Returned && head.length as u64 > most;
+        if matches!(self.job.work.entry, Entry::Pull(_)) && heads.iter().any(is_too_long) {
+            return Err(Lie("a result is longer than it may be"));
+        }
         self.ledger.accept(calls.end);
         let mut start = 0;
         while start < heads.len() {

@@ -187,6 +187,9 @@ impl Service {
             hot,
             timed: terms.timed,
             printed_bytes_max: terms.printed_bytes_max,
+            result_bytes_max: terms.result_bytes_max,
+            fuel: terms.fuel,
+            first: calls.start,
         };
         self.slots[slot] = Some(Running::new(generation, job, calls.start, count));
         self.generation = generation;
@@ -456,7 +459,12 @@ impl Service {
         match &self.sentence {
             Some(Sentence::Call(condemned, Reason::TimedOut)) if *condemned == call => {
                 let limit = running.job.work.terms.time_max.unwrap_or_default();
-                let text = format!("ran longer than its limit of {limit:?} and was stopped");
+                let mut text = format!("ran longer than its limit of {limit:?} and was stopped");
+                if self.module.is_deterministic() {
+                    text.push_str(
+                        "; where that happens depends on the machine: less fuel ends a call before its time",
+                    );
+                }
                 Failure::new(index, FailureKind::TimedOut, text)
             }
             Some(Sentence::Call(condemned, Reason::Unwanted)) if *condemned == call => {

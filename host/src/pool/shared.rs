@@ -284,6 +284,11 @@ impl Shared {
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
         job.work.module.unlist(job);
+        if let (true, Some(limit)) = (job.was_late(), job.work.terms.deadline) {
+            let text =
+                format!("the job's deadline of {limit:?} passed; calls that had not ended were stopped");
+            return Some(Error::new(ErrorKind::Deadline, text));
+        }
         match job.failure() {
             Some(failure) => Some(self.obstacle(&job.work.module).unwrap_or_else(|| Error::call(failure))),
             None if job.was_cancelled() => Some(

@@ -14,8 +14,9 @@ use wasmpool_abi::Codec;
 use super::admission::Use;
 use super::directories::GrantedDirectory;
 use super::error::{Error, ErrorKind};
-use super::gather::Gather;
+use super::gather::{Gather, ResultForm};
 use super::job::{Job, Terms, Work};
+use super::limits;
 use super::module::ModuleState;
 use super::objects::Shareable;
 use super::outcome::{Failure, FailureKind, Outcome};
@@ -119,6 +120,20 @@ impl<A, R> Task<A, R> {
     #[must_use]
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.terms.time_max = Some(limit);
+        self
+    }
+
+    /// The task with another time limit per job; see [`Builder::deadline`](super::Builder::deadline).
+    #[must_use]
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.terms.deadline = Some(limit);
+        self
+    }
+
+    /// The task with other fuel per call, in a pool that has some; see [`Builder::fuel`](super::Builder::fuel).
+    #[must_use]
+    pub fn fuel(mut self, units: u64) -> Self {
+        self.terms.fuel = Some(units);
         self
     }
 
@@ -240,12 +255,12 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         if let Some(obstacle) = shared.obstacle(module) {
             return Err(obstacle);
         }
-        let work = self.work(module, true);
+        let work = self.work(module, true)?;
         let mut block = Block::new(self.width(&work));
         if let Err(reason) = self.encode(&arguments, &mut block) {
             return Err(Error::call(Failure::new(0, FailureKind::Refused, reason)));
         }
-        let gather = Arc::new(Gather::new(1, self.result_numbers(&work)).map_err(|error| no_room(1, error))?);
+        let gather = Arc::new(Gather::new(1, self.result_form(&work)).map_err(|error| no_room(1, error))?);
         let source = Blocks::default();
         source.push(block);
         let job = Job::new(work, Box::new(source), Arc::clone(&gather) as _);
@@ -274,14 +289,14 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     fn run(&self, inputs: impl IntoIterator<Item = A>, stop: bool) -> Result<(Gather<R>, usize), Error> {
         let inputs = inputs.into_iter();
         let shared = self.module.shared();
-        let work = self.work(self.module.module()?, stop);
-        let numbers = self.result_numbers(&work);
+        let work = self.work(self.module.module()?, stop)?;
+        let form = self.result_form(&work);
         let integers = integers(&inputs).filter(|_| self.takes_integers(&work));
         let expected = match &integers {
             Some(range) => count(range)?,
             None => inputs.size_hint().0.min(EXPECTED_MAX / size_of::<R>().max(1)),
         };
-        let gather = Gather::new(expected, numbers).map_err(|error| no_room(expected, error))?;
+        let gather = Gather::new(expected, form).map_err(|error| no_room(expected, error))?;
         let gather = Arc::new(gather);
         let blocks = Arc::new(Blocks::default());
         let source: Box<dyn Source> = match &integers {
@@ -357,9 +372,17 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         }
     }
 
-    fn work(&self, module: &Arc<ModuleState>, stop_on_failure: bool) -> Work {
+    fn work(&self, module: &Arc<ModuleState>, stop_on_failure: bool) -> Result<Work, Error> {
         let terms = Terms { stop_on_failure, ..self.terms.clone() };
-        Work::new(Arc::clone(module), self.number, Codec::MessagePack, terms, u64::MAX)
+        limits::check_call(terms.time_max, terms.deadline, terms.fuel)?;
+        if terms.fuel.is_some() && !module.counts_fuel() {
+            let text = format!(
+                "task `{}` is given fuel, but its pool's code does not count any: build the pool with fuel(units)",
+                self.name()
+            );
+            return Err(Error::new(ErrorKind::Setting, text));
+        }
+        Ok(Work::new(Arc::clone(module), self.number, Codec::MessagePack, terms, u64::MAX))
     }
 
     /// Cells per input, for tasks entered with numbers.
@@ -370,10 +393,10 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         }
     }
 
-    fn result_numbers(&self, work: &Work) -> Option<Vec<Number>> {
-        match work.entry {
-            Entry::Batch | Entry::Each => self.signature().map(|signature| signature.results.clone()),
-            Entry::Pull(_) => None,
+    fn result_form(&self, work: &Work) -> ResultForm {
+        match (work.entry, self.signature()) {
+            (Entry::Batch | Entry::Each, Some(signature)) => ResultForm::Numbers(signature.results.clone()),
+            _ => ResultForm::MessagePack { depth_max: work.terms.result_depth_max },
         }
     }
 

@@ -7,3 +7,4 @@ pub(crate) mod cores;
 pub(crate) mod memory;
 pub(crate) mod nursery;
 pub(crate) mod reentry;
+pub(crate) mod stack;

@@ -12,6 +12,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use super::stack;
+
 /// First argument of a process that is one of wasmpool's own.
 const MARK: &str = "--wasmpool-process";
 
@@ -108,6 +110,7 @@ pub(crate) fn settle() -> OwnedFd {
         std::process::exit(1);
     }
     name_this_process();
+    stack::make_room();
     socket
 }
 

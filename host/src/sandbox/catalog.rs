@@ -40,6 +40,10 @@ pub(crate) struct Catalog {
     pub signatures: Vec<Signature>,
     /// Size of all its memories when an instance starts, in bytes.
     pub initial_memory_bytes: u64,
+    /// How many tables it defines.
+    pub tables: u32,
+    /// Elements of all tables that it defines, together, before any growth.
+    pub initial_table_elements: u64,
     /// Whether it is a program: it exports `_start`.
     pub has_start: bool,
     /// Whether it is a reactor: it exports `_initialize`, to be called once per instance.
@@ -156,6 +160,8 @@ pub(crate) fn read(wasm: &[u8]) -> Result<Catalog, CatalogError> {
         tasks,
         signatures,
         initial_memory_bytes: outline.initial_memory_bytes,
+        tables: outline.tables,
+        initial_table_elements: outline.initial_table_elements,
         has_start: exports_plain(&outline, "_start"),
         has_initialize: exports_plain(&outline, wasmpool_abi::INITIALIZE_EXPORT),
         command_wrappers: command_wrappers(&outline, &names),

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::outline::COMPONENTS_UNSUPPORTED;
 use super::{catalog, driver, engine};
+use crate::channel::control::CodeKind;
 
 /// First bytes of every WebAssembly binary.
 const MAGIC: &[u8] = b"\0asm";
@@ -73,11 +74,11 @@ pub(crate) enum CompileError {
 /// # Errors
 ///
 /// When the module is invalid, uses a refused proposal, or its tasks cannot be listed.
-pub(crate) fn compile(wasm: &[u8]) -> Result<Artifact, CompileError> {
+pub(crate) fn compile(wasm: &[u8], code: CodeKind) -> Result<Artifact, CompileError> {
     if is_component(wasm) {
         return Err(CompileError::Component);
     }
-    let engine = engine::compiler_engine().map_err(|error| CompileError::Engine(one_line(&error)))?;
+    let engine = engine::compiler_engine(code).map_err(|error| CompileError::Engine(one_line(&error)))?;
     // The catalog first: it knows our own limits and says plainly which one is exceeded.
     let signatures = catalog::read(wasm)?.signatures;
     let module = engine.precompile_module(wasm).map_err(|error| CompileError::Invalid(one_line(&error)))?;
@@ -163,10 +164,12 @@ mod tests {
     use wasmtime::{Instance, Module, Store};
 
     use super::*;
+    use crate::channel::control::InstanceLimits;
     use crate::sandbox::engine::{WorkerLimits, worker_engine};
 
     fn message(bytes: &[u8]) -> String {
-        let error = to_wasm(bytes).and_then(|wasm| compile(&wasm)).unwrap_err().to_string();
+        let error =
+            to_wasm(bytes).and_then(|wasm| compile(&wasm, CodeKind::default())).unwrap_err().to_string();
         assert!(!error.contains('\n'), "{error}");
         error
     }
@@ -178,8 +181,9 @@ mod tests {
             (f64.div (local.get 0) (f64.const 2))))",
         )
         .unwrap();
-        let artifact = compile(&wasm).unwrap();
-        let limits = WorkerLimits { memory_bytes_max: 1 << 20, keep_resident_bytes: 0 };
+        let artifact = compile(&wasm, CodeKind::default()).unwrap();
+        let instance = InstanceLimits { memory_bytes: 1 << 20, ..InstanceLimits::default() };
+        let limits = WorkerLimits { instance, code: CodeKind::default(), keep_resident_bytes: 0 };
         let engine = worker_engine(&limits).unwrap();
         // SAFETY: both artifacts come from `compile` of this very process, unchanged.
         #[allow(unsafe_code)]
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_module_without_numeric_tasks_has_no_drivers() {
-        let artifact = compile(&to_wasm(b"(module (memory 1))").unwrap()).unwrap();
+        let artifact = compile(&to_wasm(b"(module (memory 1))").unwrap(), CodeKind::default()).unwrap();
         assert!(!artifact.module.is_empty() && artifact.drivers.is_empty());
     }
 

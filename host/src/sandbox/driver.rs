@@ -355,6 +355,7 @@ mod tests {
     use wasmtime::{Engine, Extern, Func, Instance, Linker, Memory, Module, Store, Trap};
 
     use super::*;
+    use crate::channel::control::CodeKind;
     use crate::sandbox::engine::compiler_engine;
 
     const INPUTS: u32 = 1 << 16;
@@ -371,7 +372,7 @@ mod tests {
     impl Bench {
         /// Links the function `task` of a module in text form with a driver for its signature.
         fn new(text: &str) -> Self {
-            let engine = compiler_engine().unwrap();
+            let engine = compiler_engine(CodeKind::default()).unwrap();
             let mut store = Store::new(&engine, ());
             let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
             let task = Instance::new(&mut store, &module, &[]).unwrap().get_func(&mut store, "task").unwrap();
@@ -536,7 +537,7 @@ mod tests {
 
     #[test]
     fn the_progress_word_is_in_memory_before_the_call() {
-        let engine = compiler_engine().unwrap();
+        let engine = compiler_engine(CodeKind::default()).unwrap();
         let mut store = Store::new(&engine, ());
         let memory = Memory::new(&mut store, wasmtime::MemoryType::new(3, None)).unwrap();
         let task = Func::wrap(&mut store, move |caller: wasmtime::Caller<'_, ()>| -> i64 {
@@ -596,7 +597,8 @@ mod tests {
             (vec![Number::I32, Number::I32], false),
         ] {
             let signature = Signature { parameters, results: vec![] };
-            let module = Module::new(&compiler_engine().unwrap(), generate(&[signature])).unwrap();
+            let module =
+                Module::new(&compiler_engine(CodeKind::default()).unwrap(), generate(&[signature])).unwrap();
             assert!(module.get_export(&export_packed(0)).is_some());
             assert_eq!(module.get_export(&export_range(0)).is_some(), takes_range);
         }
@@ -609,7 +611,8 @@ mod tests {
         signatures.extend((0..100).map(|n| Signature { parameters: vec![Number::I32; n], results: vec![] }));
         let module = generate(&signatures);
         wasmparser::validate(&module).unwrap();
-        let exports = Module::new(&compiler_engine().unwrap(), &module).unwrap().exports().count();
+        let exports =
+            Module::new(&compiler_engine(CodeKind::default()).unwrap(), &module).unwrap().exports().count();
         assert_eq!(exports, SIGNATURES_MAX + 1);
     }
 

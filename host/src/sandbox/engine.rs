@@ -14,6 +14,8 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
+use crate::channel::control::{CodeKind, InstanceLimits};
+
 /// Memories that one module may define.
 pub(crate) const MEMORIES_PER_MODULE_MAX: u32 = 8;
 /// Tables that one module may define.
@@ -24,11 +26,9 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 1_000_000;
 pub(crate) const WASM_PAGE_BYTES: u64 = 64 * 1024;
 /// Bytes that a 32-bit linear memory can have at most; also what the engine reserves for each.
 pub(crate) const MEMORY_BYTES_MAX: u64 = 4 << 30;
-/// Bytes of stack that guest code may use before the call ends as a stack overflow.
-pub(crate) const WASM_STACK_BYTES_MAX: usize = 1 << 20;
 
-/// Instances alive at a time: the running call's, those kept for later calls, and one driver for each task in use.
-const INSTANCES_TOTAL: u32 = 16;
+/// Instances alive at a time: the running call's, and one driver for each task in use.
+pub(crate) const INSTANCES_TOTAL: u32 = 16;
 /// Memories alive at a time: one module may take [`MEMORIES_PER_MODULE_MAX`], most take one, drivers take none.
 const MEMORIES_TOTAL: u32 = 32;
 /// Tables alive at a time. Unlike memories they are mapped writable from the start, hence the smaller number.
@@ -52,11 +52,13 @@ const WASMTIME_VERSION: &str = "48.0.8";
 /// What a worker's engine is sized for; fixed when the worker is born.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WorkerLimits {
-    /// The largest linear memory, in bytes; rounded up to whole pages, at least one, at most 4 GiB.
+    /// What instances may have.
     ///
-    /// It bounds each memory by itself. The bound on all memories and tables of an instance together is the
-    /// store's limiter's business.
-    pub memory_bytes_max: u64,
+    /// The limit on memory bounds each linear memory by itself, rounded up to whole pages. The bound on all memories and
+    /// tables of an instance together is the store's limiter's business.
+    pub instance: InstanceLimits,
+    /// How the code was made that is to run.
+    pub code: CodeKind,
     /// Bytes at the start of a memory that stay mapped between two instances: the module's initial memory.
     ///
     /// Zeroing them costs less than faulting them in again. Capped at 2 MiB, beyond which it costs more.
@@ -68,8 +70,8 @@ pub(crate) struct WorkerLimits {
 /// # Errors
 ///
 /// When this machine cannot run wasmtime's code generator.
-pub(crate) fn compiler_engine() -> wasmtime::Result<Engine> {
-    Engine::new(&config(Role::Compiler))
+pub(crate) fn compiler_engine(code: CodeKind) -> wasmtime::Result<Engine> {
+    Engine::new(&config(Role::Compiler, code))
 }
 
 /// The engine that runs what [`compiler_engine`] compiled, in a worker.
@@ -78,15 +80,17 @@ pub(crate) fn compiler_engine() -> wasmtime::Result<Engine> {
 ///
 /// When the address space for the pool of instances cannot be reserved.
 pub(crate) fn worker_engine(limits: &WorkerLimits) -> wasmtime::Result<Engine> {
-    Engine::new(&config(Role::Worker(limits)))
+    Engine::new(&config(Role::Worker(limits), limits.code))
 }
 
 /// Everything outside a module's bytes that its machine code depends on, as text for a cache key.
 ///
 /// It is made without an engine, because the supervisor asks for it, and making an engine installs signal handlers.
-pub(crate) fn settings_key() -> String {
+pub(crate) fn settings_key(code: CodeKind) -> String {
+    let CodeKind { counts_fuel, has_canonical_nans } = code;
     format!(
-        "wasmtime {WASMTIME_VERSION}; settings {SETTINGS_VERSION}; drivers {}; {} {}; {}",
+        "wasmtime {WASMTIME_VERSION}; settings {SETTINGS_VERSION}; drivers {}; fuel {counts_fuel}; canonical NaNs \
+         {has_canonical_nans}; {} {}; {}",
         super::driver::VERSION,
         std::env::consts::ARCH,
         std::env::consts::OS,
@@ -100,7 +104,7 @@ enum Role<'a> {
 }
 
 /// Every setting there is. Settings that equal wasmtime's default are written down where something relies on them.
-fn config(role: Role<'_>) -> Config {
+fn config(role: Role<'_>, code: CodeKind) -> Config {
     let mut config = Config::new();
 
     // What modules may contain. Each proposal is code in the compiler and the runtime that hostile bytes can reach,
@@ -128,9 +132,10 @@ fn config(role: Role<'_>) -> Config {
     config.concurrency_support(false);
 
     // What code does beside its own work. Deadlines are the supervisor's: it stops the process, which also ends a
-    // stuck host call and a long bulk operation, so that guest code pays for neither checks nor counters.
+    // stuck host call and a long bulk operation, so that guest code pays for neither checks nor counters. Fuel is for
+    // those who want a call to end at the same instruction each time, and doubles the time of tight loops.
     config.epoch_interruption(false);
-    config.consume_fuel(false);
+    config.consume_fuel(code.counts_fuel);
     // Bounds checks are guard pages: a reservation of 4 GiB that a 32-bit address cannot leave, and 32 MiB behind it
     // for the constant offsets of instructions. Compiler and runtime must agree about both.
     config.signals_based_traps(true);
@@ -151,16 +156,21 @@ fn config(role: Role<'_>) -> Config {
     // For profilers only, and a sixth of an artifact.
     config.debug_symbols(false);
 
-    // Deep recursion is common in interpreters and parsers; the default of 512 KiB is little for them.
-    config.max_wasm_stack(WASM_STACK_BYTES_MAX);
-
     match role {
         Role::Compiler => {
             config.strategy(Strategy::Cranelift);
             config.cranelift_opt_level(OptLevel::Speed);
+            // What it does to an instruction's result shows in no artifact; the settings' key keeps the two apart.
+            config.cranelift_nan_canonicalization(code.has_canonical_nans);
         }
         Role::Worker(limits) => {
             config.enable_compiler(false);
+            // Deep recursion is common in interpreters and parsers; the engine's default of 512 KiB is little for them.
+            // The thread's own stack has room for more, see `process::stack`.
+            let stack_bytes = limits.instance.stack_bytes as usize;
+            config.max_wasm_stack(stack_bytes);
+            // No such stack is ever made, but the engine insists that the other one fits into it.
+            config.async_stack_size(stack_bytes);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         }
     }
@@ -174,7 +184,7 @@ fn pool(limits: &WorkerLimits) -> PoolingAllocationConfig {
     pool.max_core_instance_size(INSTANCE_BYTES_MAX);
     pool.total_memories(MEMORIES_TOTAL);
     pool.max_memories_per_module(MEMORIES_PER_MODULE_MAX);
-    pool.max_memory_size(memory_bytes(limits.memory_bytes_max));
+    pool.max_memory_size(memory_bytes(limits.instance.memory_bytes));
     pool.total_tables(TABLES_TOTAL);
     pool.max_tables_per_module(TABLES_PER_MODULE_MAX);
     pool.table_elements(TABLE_ELEMENTS_MAX);
@@ -232,7 +242,11 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: WorkerLimits = WorkerLimits { memory_bytes_max: 256 << 20, keep_resident_bytes: 1 << 20 };
+    const PLAIN: CodeKind = CodeKind { counts_fuel: false, has_canonical_nans: false };
+
+    fn limits() -> WorkerLimits {
+        WorkerLimits { instance: InstanceLimits::default(), code: PLAIN, keep_resident_bytes: 1 << 20 }
+    }
 
     fn load(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Module> {
         // SAFETY: the bytes come from `Engine::precompile_module` of this very process, unchanged.
@@ -244,7 +258,7 @@ mod tests {
 
     fn compiled(text: &str) -> Vec<u8> {
         let wasm = wat::parse_str(text).unwrap();
-        compiler_engine().unwrap().precompile_module(&wasm).unwrap()
+        compiler_engine(PLAIN).unwrap().precompile_module(&wasm).unwrap()
     }
 
     #[test]
@@ -257,7 +271,7 @@ mod tests {
                 (func (export \"next\") (result i64)
                     (i64.atomic.rmw.add (i32.const 16) (i64.const 1))))",
         );
-        let engine = worker_engine(&LIMITS).unwrap();
+        let engine = worker_engine(&limits()).unwrap();
         let module = load(&engine, &artifact).unwrap();
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
@@ -267,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_worker_has_no_compiler() {
-        let engine = worker_engine(&LIMITS).unwrap();
+        let engine = worker_engine(&limits()).unwrap();
         let wasm = wat::parse_str("(module)").unwrap();
         assert!(engine.precompile_module(&wasm).is_err());
     }
@@ -276,7 +290,8 @@ mod tests {
     fn limits_of_a_worker_do_not_decide_whether_it_takes_an_artifact() {
         let artifact = compiled("(module (memory 1))");
         for memory_bytes_max in [0, 1, 1 << 20, 4 << 30, u64::MAX] {
-            let limits = WorkerLimits { memory_bytes_max, keep_resident_bytes: usize::MAX };
+            let instance = InstanceLimits { memory_bytes: memory_bytes_max, ..InstanceLimits::default() };
+            let limits = WorkerLimits { instance, keep_resident_bytes: usize::MAX, ..limits() };
             load(&worker_engine(&limits).unwrap(), &artifact).unwrap();
         }
     }
@@ -284,7 +299,7 @@ mod tests {
     #[test]
     fn sixteen_instances_live_at_a_time_with_two_memories_each() {
         let artifact = compiled("(module (memory 1) (memory 1) (table 1 funcref))");
-        let engine = worker_engine(&LIMITS).unwrap();
+        let engine = worker_engine(&limits()).unwrap();
         let module = load(&engine, &artifact).unwrap();
         let mut store = Store::new(&engine, ());
         for _ in 0..INSTANCES_TOTAL {
@@ -305,7 +320,7 @@ mod tests {
         ];
         for text in refused {
             let wasm = wat::parse_str(text).unwrap();
-            assert!(compiler_engine().unwrap().precompile_module(&wasm).is_err(), "{text}");
+            assert!(compiler_engine(PLAIN).unwrap().precompile_module(&wasm).is_err(), "{text}");
         }
     }
 
@@ -323,7 +338,26 @@ mod tests {
         let (_, wasmtime) = lock.split_once("name = \"wasmtime\"\n").unwrap();
         let version = wasmtime.lines().next().unwrap();
         assert_eq!(version, format!("version = \"{WASMTIME_VERSION}\""));
-        assert!(settings_key().contains(WASMTIME_VERSION));
-        assert_eq!(settings_key(), settings_key());
+        assert!(settings_key(PLAIN).contains(WASMTIME_VERSION));
+        assert_eq!(settings_key(PLAIN), settings_key(PLAIN));
+    }
+
+    #[test]
+    fn code_of_each_kind_has_a_key_of_its_own() {
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
+        let keys = kinds.map(|(counts_fuel, has_canonical_nans)| {
+            settings_key(CodeKind { counts_fuel, has_canonical_nans })
+        });
+        let distinct: std::collections::HashSet<&String> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn code_that_counts_fuel_runs_only_where_fuel_is_counted() {
+        let wasm = wat::parse_str("(module (func (export \"f\")))").unwrap();
+        let code = CodeKind { counts_fuel: true, ..PLAIN };
+        let artifact = compiler_engine(code).unwrap().precompile_module(&wasm).unwrap();
+        assert!(load(&worker_engine(&limits()).unwrap(), &artifact).is_err());
+        assert!(load(&worker_engine(&WorkerLimits { code, ..limits() }).unwrap(), &artifact).is_ok());
     }
 }

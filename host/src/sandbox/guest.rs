@@ -6,11 +6,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmpool_abi::{Codec, Done, NO_MORE_CALLS};
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
-use super::engine::TABLE_ELEMENTS_MAX;
+use super::allowance::Allowance;
 use super::files::{Directory, Files};
 use super::memory::{self, Extent, Protected};
+use super::replay::Replay;
 use super::shared::{Belongings, Leftover, Shared};
 use super::wasi::{Clock, Stop, WasiHost};
+use crate::channel::control::InstanceLimits;
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{EndKind, MESSAGE_BYTES_MAX};
 use crate::channel::order::Order;
@@ -18,7 +20,12 @@ use crate::channel::ring::{LINE_BYTES_MAX, Stream};
 use crate::shm::object::CallEnd;
 
 /// Bytes that a table element counts for in the memory limit.
-const TABLE_ELEMENT_BYTES: usize = 8;
+const TABLE_ELEMENT_BYTES: u64 = 8;
+
+/// Units of fuel for what the guest does between calls: its start, its `_initialize`, the ways into the pull loop and
+/// round it. It has at least so many, and otherwise as many as a call: enough to set a language's library up, and
+/// none of it comes out of a call's own.
+const FUEL_BETWEEN_CALLS_MIN: u64 = 1_000_000;
 
 /// State of one instance's store.
 pub(crate) struct Guest {
@@ -27,7 +34,17 @@ pub(crate) struct Guest {
     pub(super) memory: Option<Memory>,
     /// Of that memory.
     pub(super) extent: Extent,
-    pub(super) memory_limit: MemoryLimit,
+    /// Bytes of all memories and tables.
+    pub(super) memory_limit: Allowance,
+    /// Elements of all tables.
+    pub(super) table_limit: Allowance,
+    /// The host is making memory for itself, which does not count.
+    pub(super) looks_away: bool,
+    pub(super) stack_bytes_max: u64,
+    /// What a call may use up, where code counts fuel.
+    pub(super) fuel: Option<u64>,
+    /// Time and chance of the running call, where they are to be the same each time.
+    replay: Option<Replay>,
     pub(super) printed: Printed,
     pub(super) pull: Pull,
     /// What the guest said before it trapped.
@@ -40,16 +57,6 @@ pub(crate) struct Guest {
     /// Closed with the instance.
     files: Files,
     environment: Arc<[(String, String)]>,
-}
-
-/// How much memory an instance has, all memories and tables together, and how much it may have.
-pub(super) struct MemoryLimit {
-    used: usize,
-    pub(super) most: usize,
-    /// The host is making memory for itself, which does not count.
-    pub(super) looks_away: bool,
-    /// The last growth was refused: a trap that follows is most likely its consequence.
-    pub(super) refused: bool,
 }
 
 /// What an instance has printed: lines that are not finished, and how much it was in the running call.
@@ -86,7 +93,7 @@ impl Guest {
     /// The state of a new instance.
     pub(super) fn new(
         desk: Desk,
-        memory_bytes_max: u64,
+        limits: &InstanceLimits,
         environment: Arc<[(String, String)]>,
         belongings: Arc<Belongings>,
         directories: &Arc<[Directory]>,
@@ -95,12 +102,12 @@ impl Guest {
             desk,
             memory: None,
             extent: Extent::default(),
-            memory_limit: MemoryLimit {
-                used: 0,
-                most: usize::try_from(memory_bytes_max).unwrap_or(usize::MAX),
-                looks_away: false,
-                refused: false,
-            },
+            memory_limit: Allowance::new(limits.memory_bytes),
+            table_limit: Allowance::new(limits.table_elements),
+            looks_away: false,
+            stack_bytes_max: limits.stack_bytes,
+            fuel: None,
+            replay: None,
             printed: Printed { unfinished: [Vec::new(), Vec::new()], bytes: 0, most: u64::MAX },
             pull: Pull {
                 codec: Codec::Json,
@@ -112,7 +119,7 @@ impl Guest {
             },
             panic: None,
             accounted: None,
-            shared: Shared::new(belongings),
+            shared: Shared::new(belongings, limits.objects),
             is_spent: false,
             files: Files::new(directories),
             environment,
@@ -122,7 +129,18 @@ impl Guest {
     /// Gets ready for the calls of an order.
     pub(super) fn prepare(&mut self, order: &Order) {
         self.printed.most = order.printed_bytes_max;
+        self.fuel = order.fuel;
         self.pull.timed = order.timed;
+    }
+
+    /// Has time and chance be those of the job's call with this index, from their beginning on.
+    pub(super) fn replay(&mut self, seed: u64, index: u64) {
+        self.replay = Some(Replay::new(seed, index));
+    }
+
+    /// Units of fuel for what the guest does between calls, where code counts fuel.
+    pub(super) fn fuel_between_calls(&self) -> Option<u64> {
+        self.fuel.map(|fuel| fuel.max(FUEL_BETWEEN_CALLS_MIN))
     }
 
     /// Begins a call: names it, and starts its accounts afresh.
@@ -146,7 +164,8 @@ impl Guest {
     fn begin_accounts(&mut self, call: Option<u32>) {
         self.accounted = call;
         self.printed.bytes = 0;
-        self.memory_limit.refused = false;
+        self.memory_limit.was_refused = false;
+        self.table_limit.was_refused = false;
         self.panic = None;
     }
 
@@ -200,13 +219,21 @@ impl ResourceLimiter for Guest {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         self.keep_accounts();
-        Ok(fits(desired, maximum) && self.memory_limit.take(desired - current))
+        if self.looks_away {
+            return Ok(fits(desired, maximum));
+        }
+        let bytes = (desired - current) as u64;
+        let is_allowed = fits(desired, maximum) && self.memory_limit.has(bytes);
+        if is_allowed {
+            self.memory_limit.take(bytes);
+        }
+        Ok(is_allowed)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         // The engine refused a growth that was allowed here. How much it was is not told, so it stays counted: an
         // instance that fills the engine's own limits is at its end anyway.
-        self.memory_limit.refused |= !self.memory_limit.looks_away;
+        self.memory_limit.was_refused |= !self.looks_away;
         drop(error);
         Ok(())
     }
@@ -217,26 +244,16 @@ impl ResourceLimiter for Guest {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let bytes = (desired - current).saturating_mul(TABLE_ELEMENT_BYTES);
         self.keep_accounts();
-        // Where the module sets no lower maximum, the pool of instances does, and that is a limit on memory, too.
-        let is_ours = maximum.is_some_and(|maximum| maximum >= TABLE_ELEMENTS_MAX);
-        self.memory_limit.refused |= is_ours && !fits(desired, maximum);
-        Ok(fits(desired, maximum) && self.memory_limit.take(bytes))
-    }
-}
-
-impl MemoryLimit {
-    fn take(&mut self, bytes: usize) -> bool {
-        if self.looks_away {
-            return true;
+        let elements = (desired - current) as u64;
+        let bytes = elements.saturating_mul(TABLE_ELEMENT_BYTES);
+        let is_allowed =
+            fits(desired, maximum) && self.table_limit.has(elements) && self.memory_limit.has(bytes);
+        if is_allowed {
+            self.table_limit.take(elements);
+            self.memory_limit.take(bytes);
         }
-        let Some(used) = self.used.checked_add(bytes).filter(|used| *used <= self.most) else {
-            self.refused = true;
-            return false;
-        };
-        self.used = used;
-        true
+        Ok(is_allowed)
     }
 }
 
@@ -288,11 +305,17 @@ impl WasiHost for Guest {
     }
 
     fn sleep(&mut self, duration: Duration) -> Result<(), Stop> {
-        std::thread::sleep(duration);
+        match &mut self.replay {
+            Some(replay) => replay.sleep(duration),
+            None => std::thread::sleep(duration),
+        }
         Ok(())
     }
 
     fn random(&mut self, out: &mut [u8]) {
+        if let Some(replay) = &mut self.replay {
+            return replay.random(out);
+        }
         let mut filled = 0;
         while filled < out.len() {
             match rustix::rand::getrandom(&mut out[filled..], rustix::rand::GetRandomFlags::empty()) {
@@ -304,6 +327,9 @@ impl WasiHost for Guest {
     }
 
     fn now(&mut self, clock: Clock) -> u64 {
+        if let Some(replay) = &mut self.replay {
+            return replay.now(clock);
+        }
         match clock {
             Clock::Realtime => {
                 SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
@@ -347,7 +373,8 @@ fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::
     guest.pull.calls_left -= 1;
     guest.pull.running = Some(call);
     guest.begin(call);
-    let input = guest.input(call);
+    let (input, fuel) = (guest.input(call), guest.fuel);
+    refuel(&mut caller, fuel)?;
     if input.len() <= capacity as usize {
         hand_in(&mut caller, &input, buffer)?;
     }
@@ -379,7 +406,14 @@ fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wa
             Done::Refused => guest.end_with_message(call, EndKind::Refused, bytes),
         }
         Ok(())
-    })
+    })?;
+    let fuel = caller.data().fuel_between_calls();
+    refuel(&mut caller, fuel)
+}
+
+/// Gives the guest its fuel for what comes next, where code counts any.
+fn refuel(caller: &mut Caller<'_, Guest>, fuel: Option<u64>) -> wasmtime::Result<()> {
+    fuel.map_or(Ok(()), |fuel| caller.set_fuel(fuel))
 }
 
 fn panicked(mut caller: Caller<'_, Guest>, message: u32, length: u32) -> wasmtime::Result<()> {
@@ -531,14 +565,5 @@ mod tests {
                 rmp_serde::from_slice(&written(Codec::MessagePack, number)).expect("MessagePack");
             assert_eq!((json, packed), ([number], [number]));
         }
-    }
-
-    #[test]
-    fn a_smaller_growth_is_allowed_after_a_larger_one_was_refused() {
-        let mut limit = MemoryLimit { used: 60, most: 100, looks_away: false, refused: false };
-        assert!(!limit.take(50));
-        assert!(limit.take(40));
-        assert_eq!((limit.used, limit.refused), (100, true));
-        assert!(!limit.take(1));
     }
 }

@@ -102,7 +102,8 @@ pub(super) struct Outline<'a> {
     /// Type index by function index, imported functions first.
     functions: Vec<u32>,
     memories: u32,
-    tables: u32,
+    pub(super) tables: u32,
+    pub(super) initial_table_elements: u64,
     names: Option<NameSectionReader<'a>>,
 }
 
@@ -232,6 +233,7 @@ impl<'a> Outline<'a> {
             });
         }
         self.tables += 1;
+        self.initial_table_elements = self.initial_table_elements.saturating_add(table.initial);
         Ok(())
     }
 

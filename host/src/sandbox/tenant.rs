@@ -25,7 +25,7 @@ use super::guest::{self, Calls, Guest};
 use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
 use super::{driver, driver_memory};
-use crate::channel::control::{NumericEntry, Service, TaskEntries};
+use crate::channel::control::{InstanceLimits, NumericEntry, Service, TaskEntries};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind};
 use crate::channel::order::{Entry, Inputs, Order};
@@ -36,9 +36,6 @@ const BLOCK_TIME_MAX: Duration = Duration::from_micros(5);
 
 /// Most calls that a batch claims at once, however short they are.
 const BLOCK_CALLS_MAX: u32 = 8192;
-
-/// Drivers that one tenant keeps; another task beyond them costs a new tenant.
-const DRIVERS_MAX: usize = 8;
 
 /// Maps compiled code that the supervisor has sent.
 ///
@@ -126,12 +123,16 @@ impl House {
         directories: Vec<Directory>,
     ) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
-            // Views lie in a guest's memory beyond what it may have for itself; that limit is the store's limiter's.
-            memory_bytes_max: if belongings.have_cells() {
-                MEMORY_BYTES_MAX
-            } else {
-                service.memory_bytes_max
+            instance: InstanceLimits {
+                // Views lie in a guest's memory beyond what it may have for itself; that limit is the store's limiter's.
+                memory_bytes: if belongings.have_cells() {
+                    MEMORY_BYTES_MAX
+                } else {
+                    service.limits.memory_bytes
+                },
+                ..service.limits
             },
+            code: service.code,
             keep_resident_bytes: service.keep_resident_bytes as usize,
         };
         let engine = worker_engine(&limits)?;
@@ -156,17 +157,25 @@ impl House {
         })
     }
 
+    /// Takes in a tenant whose first call is the one that the desk has begun.
     fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
+        let index = order.first + u64::from(desk.begun().unwrap_or(0));
         let (environment, belongings) = (Arc::clone(&self.environment), Arc::clone(&self.belongings));
-        let most = self.service.memory_bytes_max;
-        let guest = Guest::new(desk, most, environment, belongings, &self.directories);
+        let guest = Guest::new(desk, &self.service.limits, environment, belongings, &self.directories);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest);
-        store.data_mut().prepare(order);
+        let guest = store.data_mut();
+        guest.prepare(order);
+        if let Some(seed) = self.service.seed {
+            // Each call has an instance of its own then, so what is set up for the instance is the call's.
+            guest.replay(seed, index);
+        }
         match self.instantiate(&mut store) {
             Ok(instance) => {
                 let flush = typed(&instance, &mut store, self.flush);
-                Ok(Tenant { store, instance, flush, drivers: HashMap::new(), driver_memory: None, calls: 0 })
+                let drivers_max = (self.service.limits.instances as usize).saturating_sub(1);
+                let drivers = HashMap::new();
+                Ok(Tenant { store, instance, flush, drivers, drivers_max, driver_memory: None, calls: 0 })
             }
             Err(error) => {
                 let (kind, detail) = judge(&error, store.data_mut());
@@ -176,6 +185,8 @@ impl House {
     }
 
     fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+        let fuel = store.data().fuel_between_calls();
+        refuel(store, fuel)?;
         let instance = self.module.instantiate(&mut *store)?;
         let memory = self.memory.and_then(|export| instance.get_module_export(&mut *store, &export));
         store.data_mut().memory = memory.and_then(Extern::into_memory);
@@ -195,6 +206,11 @@ fn vacate(mut store: Store<Guest>) -> Desk {
     store.into_data().desk
 }
 
+/// Gives the guest its fuel for what comes next, where code counts any.
+fn refuel(store: &mut Store<Guest>, fuel: Option<u64>) -> wasmtime::Result<()> {
+    fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel))
+}
+
 /// A function of an instance, if it exports one of this kind there.
 fn typed<P: WasmParams>(
     instance: &Instance,
@@ -212,6 +228,8 @@ struct Tenant {
     /// The guest's way to write out what it buffers.
     flush: Option<TypedFunc<(), ()>>,
     drivers: HashMap<u32, Driver>,
+    /// Drivers that it keeps at most; another task beyond them costs a new tenant.
+    drivers_max: usize,
     driver_memory: Option<Memory>,
     /// Calls that it has begun.
     calls: u64,
@@ -244,7 +262,7 @@ impl Tenant {
     /// Whether it can drive another task, or one that it drives already.
     fn has_room_for(&self, order: &Order) -> bool {
         order.entry != Entry::Batch
-            || self.drivers.len() < DRIVERS_MAX
+            || self.drivers.len() < self.drivers_max
             || self.drivers.contains_key(&order.task)
     }
 
@@ -475,6 +493,8 @@ impl Tenant {
             (false, most) => u64::from(most).saturating_sub(self.calls).max(1),
         };
         pull.calls_left = left;
+        let fuel = self.store.data().fuel_between_calls();
+        refuel(&mut self.store, fuel)?;
         let result = entry.call(&mut self.store, codec as i32);
         if result.is_ok() && self.store.data().pull.running.is_none() {
             // What was opened after the last call had ended.
@@ -488,6 +508,8 @@ impl Tenant {
     fn call_each(&mut self, task: &Numeric, call: u32) -> wasmtime::Result<Vec<[u8; 8]>> {
         self.calls += 1;
         self.store.data_mut().begin(call);
+        let fuel = self.store.data().fuel;
+        refuel(&mut self.store, fuel)?;
         let function = self.instance.get_module_export(&mut self.store, &task.export);
         let function = function.and_then(Extern::into_func).ok_or_else(not_numeric)?;
         let mut values = self.arguments(&task.entry, call);
@@ -570,9 +592,9 @@ impl Tenant {
         if let Some(driver) = self.drivers.get(&task) {
             return Ok(driver.clone());
         }
-        self.store.data_mut().memory_limit.looks_away = true;
+        self.store.data_mut().looks_away = true;
         let driver = self.bind_driver(house, entry);
-        self.store.data_mut().memory_limit.looks_away = false;
+        self.store.data_mut().looks_away = false;
         let driver = driver?;
         self.drivers.insert(task, driver.clone());
         Ok(driver)
@@ -640,12 +662,28 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
         }
         _ => {}
     }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            let text = format!("out of fuel: it had {} units", guest.fuel.unwrap_or(0));
+            return (EndKind::OutOfFuel, with(0, text));
+        }
+        Some(Trap::StackOverflow) => {
+            let text = format!("stack overflow: it may have {} bytes of stack", guest.stack_bytes_max);
+            return (EndKind::StackOverflow, with(0, text));
+        }
+        _ => {}
+    }
     if let Some(message) = guest.panic.take() {
         return (EndKind::Panicked, with(0, message));
     }
-    if guest.memory_limit.refused {
-        let text = format!("out of memory: it may have {} bytes and wanted more", guest.memory_limit.most);
+    if guest.memory_limit.was_refused {
+        let text = format!("out of memory: it may have {} bytes and wanted more", guest.memory_limit.most());
         return (EndKind::OutOfMemory, with(0, text));
+    }
+    if guest.table_limit.was_refused {
+        let most = guest.table_limit.most();
+        let text = format!("out of tables: it may have {most} elements of tables and wanted more");
+        return (EndKind::OutOfTables, with(0, text));
     }
     let mut message = error.root_cause().to_string();
     let is_fault = error.downcast_ref::<Trap>() == Some(&Trap::MemoryOutOfBounds);

@@ -12,7 +12,8 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use super::{directories, shake_hands};
 use crate::channel::control::{Control, DirRights, Run, WorkerSays};
-use crate::process::reentry;
+use crate::process::{reentry, stack};
+use crate::sandbox::allowance::Allowance;
 use crate::sandbox::engine::{WorkerLimits, worker_engine};
 use crate::sandbox::files::Directory;
 use crate::sandbox::tenant::map_code;
@@ -23,20 +24,27 @@ const TRAPPED: i32 = 134;
 /// State of the program's store.
 struct Program {
     wasi: WasiP1Ctx,
-    memory_bytes: usize,
-    memory_bytes_max: usize,
+    memory: Allowance,
+    table_elements: Allowance,
 }
 
 impl ResourceLimiter for Program {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.memory_bytes += desired - current;
-        Ok(self.memory_bytes <= self.memory_bytes_max)
+        Ok(grow(&mut self.memory, current, desired))
     }
 
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // The pool of instances bounds tables.
-        Ok(true)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(grow(&mut self.table_elements, current, desired))
     }
+}
+
+fn grow(allowance: &mut Allowance, current: usize, desired: usize) -> bool {
+    let more = (desired - current) as u64;
+    let is_allowed = allowance.has(more);
+    if is_allowed {
+        allowance.take(more);
+    }
+    is_allowed
 }
 
 /// Runs this process as a command, to its end.
@@ -87,7 +95,8 @@ fn prepare(
     module: OwnedFd,
     directories: &[Directory],
 ) -> wasmtime::Result<(Store<Program>, Start)> {
-    let limits = WorkerLimits { memory_bytes_max: run.memory_bytes_max, keep_resident_bytes: 0 };
+    stack::check_room(run.limits.stack_bytes)?;
+    let limits = WorkerLimits { instance: run.limits, code: run.code, keep_resident_bytes: 0 };
     let engine = worker_engine(&limits)?;
     let module: Module = map_code(&engine, module)?;
     let mut linker = Linker::new(&engine);
@@ -99,11 +108,14 @@ fn prepare(
     }
     let program = Program {
         wasi: wasi.build_p1(),
-        memory_bytes: 0,
-        memory_bytes_max: usize::try_from(run.memory_bytes_max).unwrap_or(usize::MAX),
+        memory: Allowance::new(run.limits.memory_bytes),
+        table_elements: Allowance::new(run.limits.table_elements),
     };
     let mut store = Store::new(&engine, program);
     store.limiter(|program| program);
+    if let Some(fuel) = run.fuel {
+        store.set_fuel(fuel)?;
+    }
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func(&mut store, "_start")?;
     Ok((store, start))

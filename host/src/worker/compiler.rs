@@ -34,7 +34,7 @@ fn serve(control: &Control) -> Result<(), Box<dyn std::error::Error + Send + Syn
     let module = descriptors.pop().ok_or("no module came with the request")?;
     let mut wasm = Vec::new();
     File::from(module).read_to_end(&mut wasm)?;
-    match compile(&wasm) {
+    match compile(&wasm, request.code) {
         Err(error) => control.send(&CompilerSays::Invalid(error.to_string()), &[])?,
         Ok(artifact) => {
             let says = CompilerSays::Compiled { has_drivers: !artifact.drivers.is_empty() };

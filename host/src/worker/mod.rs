@@ -17,7 +17,7 @@ use crate::channel::control::{
 };
 use crate::channel::desk::{Desk, Next};
 use crate::channel::layout::{down, up};
-use crate::process::reentry;
+use crate::process::{reentry, stack};
 use crate::sandbox::shared::Belongings;
 use crate::sandbox::tenant::{House, Room};
 use crate::shm::object::Party;
@@ -84,6 +84,7 @@ fn open(control: &Control) -> Result<Option<Room>, String> {
     let up = Region::map(std::os::fd::AsFd::as_fd(&up_fd), up::BYTES, Writer::Worker);
     let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
     let service = Service::from_file(service).map_err(describe)?;
+    stack::check_room(service.limits.stack_bytes).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;
     // What the worker is born with is complete here, and the engine is not made yet.
     let directories = directories::receive(control, &service.directories)?;

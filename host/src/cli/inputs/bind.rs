@@ -275,7 +275,7 @@ fn refused(place: &str, text: &str, misfit: Misfit) -> InputError {
 }
 
 fn remedy(problem: &Problem, text: &str) -> Option<String> {
-    if *problem == Problem::TooDeep || text.starts_with(['[', '{', '"']) {
+    if matches!(problem, Problem::TooDeep(_)) || text.starts_with(['[', '{', '"']) {
         return None;
     }
     if text.contains("..") && text.bytes().all(|byte| byte.is_ascii_digit() || b"-.=".contains(&byte)) {

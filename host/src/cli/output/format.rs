@@ -33,6 +33,8 @@ pub(crate) struct Format {
     pub(crate) strings: Strings,
     /// Without a result, only records say anything about a call.
     pub(crate) task_has_result: bool,
+    /// Records tell attempt, worker and time, which differ from run to run.
+    pub(crate) tells_circumstances: bool,
 }
 
 /// How a call ended.
@@ -60,7 +62,7 @@ impl Format {
     /// A value of an array has its separator in front; the stream turns the first one into the bracket.
     pub(crate) fn write(self, call: &Call, ended: &Ended<'_>, out: &mut Vec<u8>) {
         if self.shape == Shape::Records {
-            write_record(call, ended, out);
+            write_record(call, ended, self.tells_circumstances, out);
             return;
         }
         if !self.task_has_result {
@@ -87,7 +89,7 @@ impl Format {
     }
 }
 
-fn write_record(call: &Call, ended: &Ended<'_>, out: &mut Vec<u8>) {
+fn write_record(call: &Call, ended: &Ended<'_>, tells_circumstances: bool, out: &mut Vec<u8>) {
     let outcome = match ended {
         Ended::Returned { .. } => "returned",
         Ended::Failed { kind, .. } => kind,
@@ -104,8 +106,13 @@ fn write_record(call: &Call, ended: &Ended<'_>, out: &mut Vec<u8>) {
             write_text(out, format_args!("\"error\":{error}"));
         }
     }
-    let time_us = time.as_nanos() as f64 / 1e3;
-    write_text(out, format_args!(",\"attempt\":{attempt},\"worker\":{worker},\"time_us\":{time_us:.1}}}\n"));
+    if tells_circumstances {
+        let time_us = time.as_nanos() as f64 / 1e3;
+        let circumstances =
+            format_args!(",\"attempt\":{attempt},\"worker\":{worker},\"time_us\":{time_us:.1}");
+        write_text(out, circumstances);
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 fn write_text(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
@@ -129,7 +136,12 @@ mod tests {
 
     const CALL: Call = Call { index: 3, attempt: 1, worker: 2, time: Duration::from_nanos(12_345) };
     const FAILED: Ended<'static> = Ended::Failed { kind: "trapped", message: "say \"no\"\n\u{1b}" };
-    const LINES: Format = Format { shape: Shape::Lines, strings: Strings::Quoted, task_has_result: true };
+    const LINES: Format = Format {
+        shape: Shape::Lines,
+        strings: Strings::Quoted,
+        task_has_result: true,
+        tells_circumstances: true,
+    };
     const RAW: Format = Format { strings: Strings::Raw, ..LINES };
     const ARRAY: Format = Format { shape: Shape::Array, ..LINES };
     const RECORDS: Format = Format { shape: Shape::Records, ..LINES };
@@ -174,6 +186,12 @@ mod tests {
             returned(""),
             "{\"index\":3,\"outcome\":\"returned\",\"value\":null,\"attempt\":1,\"worker\":2,\"time_us\":12.3}\n",
         );
+    }
+
+    #[test]
+    fn records_that_are_to_be_the_same_each_time_tell_no_circumstances() {
+        let format = Format { tells_circumstances: false, ..RECORDS };
+        check(format, returned("9"), "{\"index\":3,\"outcome\":\"returned\",\"value\":9}\n");
     }
 
     #[test]

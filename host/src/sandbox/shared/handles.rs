@@ -8,8 +8,8 @@
 //! A handle that was kept beyond its call thus names nothing, instead of what another call has opened in its place.
 //! Reaching an object by its handle is an index and a comparison, because counters are on the path of every call.
 
-/// Objects that a call can have open at a time.
-pub(super) const HANDLES_MAX: usize = 1024;
+/// Objects that any call can have open at a time.
+const HANDLES_MAX: usize = 1024;
 
 const PLACE_BITS: u32 = HANDLES_MAX.ilog2();
 const PLACE: u32 = (1 << PLACE_BITS) - 1;
@@ -19,8 +19,10 @@ const CALL: u32 = i32::MAX as u32 >> PLACE_BITS;
 const _: () = assert!(HANDLES_MAX == 1 << PLACE_BITS);
 
 /// What a call has opened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Handles {
+    /// Objects that a call may have open at a time.
+    most: usize,
     call: u32,
     /// Numbers of the objects, by place; nothing where a handle was closed.
     open: Vec<Option<u32>>,
@@ -29,11 +31,21 @@ pub(super) struct Handles {
 }
 
 impl Handles {
+    /// None yet, and never more than `most` at a time, nor than there are numbers for.
+    pub(super) fn new(most: u32) -> Self {
+        Self { most: (most as usize).min(HANDLES_MAX), call: 0, open: Vec::new(), touched: Vec::new() }
+    }
+
+    /// Objects that a call may have open at a time.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// A handle for an object; nothing when there are too many.
     pub(super) fn open(&mut self, object: usize) -> Option<i32> {
         let place = match self.open.iter().position(Option::is_none) {
             Some(place) => place,
-            None if self.open.len() < HANDLES_MAX => {
+            None if self.open.len() < self.most => {
                 self.open.push(None);
                 self.open.len() - 1
             }
@@ -85,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_handle_names_its_object_until_it_is_closed() {
-        let mut handles = Handles::default();
+        let mut handles = Handles::new(1024);
         let (first, second) = (handles.open(7).unwrap(), handles.open(8).unwrap());
         assert_eq!((handles.object(first), handles.object(second)), (Some(7), Some(8)));
         assert!(handles.close(first));
@@ -97,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_handle_of_a_former_call_names_nothing() {
-        let mut handles = Handles::default();
+        let mut handles = Handles::new(1024);
         for _ in 0..3 {
             let handle = handles.open(7).unwrap();
             assert_eq!(handles.clear().collect::<Vec<_>>(), [7]);
@@ -111,17 +123,20 @@ mod tests {
 
     #[test]
     fn only_so_many_are_open_at_a_time() {
-        let mut handles = Handles::default();
-        let all: Vec<i32> = (0..HANDLES_MAX).map(|_| handles.open(0).unwrap()).collect();
-        assert_eq!(handles.open(0), None);
-        handles.close(all[500]);
-        assert_eq!(handles.open(1), Some(all[500]));
-        assert_eq!(handles.clear().collect::<Vec<_>>(), [0, 1]);
+        for (asked_for, most) in [(1024, HANDLES_MAX), (u32::MAX, HANDLES_MAX), (600, 600)] {
+            let mut handles = Handles::new(asked_for);
+            let all: Vec<i32> = (0..most).map(|_| handles.open(0).unwrap()).collect();
+            assert_eq!(handles.open(0), None);
+            handles.close(all[500]);
+            assert_eq!(handles.open(1), Some(all[500]));
+            assert_eq!(handles.clear().collect::<Vec<_>>(), [0, 1]);
+        }
+        assert_eq!(Handles::new(0).open(0), None);
     }
 
     #[test]
     fn numbers_that_are_no_handles_name_nothing() {
-        let mut handles = Handles::default();
+        let mut handles = Handles::new(1024);
         handles.open(0).unwrap();
         for number in [1, -1, i32::MIN, i32::MAX, 1 << PLACE_BITS] {
             assert_eq!(handles.object(number), None);

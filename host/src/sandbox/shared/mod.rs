@@ -74,11 +74,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Of these belongings, nothing is open.
-    pub(super) fn new(belongings: Arc<Belongings>) -> Self {
+    /// Of these belongings, nothing is open; a call may have `open_max` of them open at a time.
+    pub(super) fn new(belongings: Arc<Belongings>, open_max: u32) -> Self {
         Self {
             belongings,
-            handles: Handles::default(),
+            handles: Handles::new(open_max),
             views: Views::default(),
             incoming: Vec::new(),
             outgoing: Vec::new(),

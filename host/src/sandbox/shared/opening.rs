@@ -6,7 +6,6 @@ use wasmpool_abi::shared::{Element, Kind, OBJECT_NAME_BYTES_MAX, Refusal};
 use wasmtime::Caller;
 
 use super::belongings::Belonging;
-use super::handles::HANDLES_MAX;
 use super::trouble::Trouble;
 use super::{Stopped, check_room, deliver, fetch, finish, finish_with, views};
 use crate::sandbox::guest::Guest;
@@ -57,9 +56,11 @@ fn take(caller: &mut Caller<'_, Guest>, object: usize, kind: i32, element: i32) 
             _ => {}
         }
     }
+    let most = shared.handles.most();
     shared.handles.open(object).ok_or_else(|| {
         let words = format!(
-            "cannot be opened: the call has {HANDLES_MAX} shared objects open, which is the most; close some"
+            "cannot be opened: the call has {most} shared objects open, which is the most; close some, or raise \
+             max_objects"
         );
         Trouble::words(Refusal::TooManyOpen, words).into()
     })

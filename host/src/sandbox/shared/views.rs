@@ -214,9 +214,9 @@ fn take_window(caller: &mut Caller<'_, Guest>, memory: Memory, bytes: u64) -> Re
 
 /// Grows the memory by a window.
 fn grow(caller: &mut Caller<'_, Guest>, memory: Memory, pages: u64) -> Result<(), Trouble> {
-    caller.data_mut().memory_limit.looks_away = true;
+    caller.data_mut().looks_away = true;
     let grown = memory.grow(&mut *caller, pages);
-    caller.data_mut().memory_limit.looks_away = false;
+    caller.data_mut().looks_away = false;
     let Ok(before) = grown else {
         let text = match memory.ty(&*caller).maximum() {
             Some(maximum) => format!(

@@ -6,7 +6,7 @@ use wasmpool_abi::Codec;
 use wasmpool_abi::shared::Op;
 
 use super::*;
-use crate::channel::control::{NumericEntry, Service, TaskEntries};
+use crate::channel::control::{CodeKind, InstanceLimits, NumericEntry, Service, TaskEntries};
 use crate::channel::desk::Next;
 use crate::channel::ending::EndKind;
 use crate::channel::layout::ENTRY_BYTES;
@@ -104,7 +104,9 @@ impl Run {
         let pull = PULL.map(|export| TaskEntries { pull: Some(export.into()), numeric: None });
         let service = Service {
             has_drivers: false,
-            memory_bytes_max: MEMORY_BYTES,
+            limits: InstanceLimits { memory_bytes: MEMORY_BYTES, ..InstanceLimits::default() },
+            code: CodeKind::default(),
+            seed: None,
             keep_resident_bytes: KEEP_RESIDENT_BYTES as u64,
             environment: Vec::new(),
             tasks: numeric.into_iter().chain(pull).collect(),
@@ -113,7 +115,7 @@ impl Run {
             directories: Vec::new(),
         };
         let wasm = wat::parse_str(MODULE).unwrap();
-        let code = compiler_engine().unwrap().precompile_module(&wasm).unwrap();
+        let code = compiler_engine(CodeKind::default()).unwrap().precompile_module(&wasm).unwrap();
         let [module, drivers] = [&code[..], &[]].map(|bytes| sealed_file("test", bytes).unwrap());
         let house = House::open(service, module, drivers, belongings, Vec::new()).unwrap();
         let (post, [down_fd, up_fd]) = Post::create().unwrap();
@@ -137,6 +139,9 @@ impl Run {
             hot: false,
             timed: false,
             printed_bytes_max: 1000,
+            result_bytes_max: 1000,
+            fuel: None,
+            first: 0,
         };
         self.run_order(&order)
     }
@@ -253,6 +258,9 @@ fn a_batch_is_refused_where_objects_are_shared() {
         hot: false,
         timed: false,
         printed_bytes_max: 1000,
+        result_bytes_max: 1000,
+        fuel: None,
+        first: 0,
     };
     run.post.send(&order);
     let Next::Order(order) = run.room.desk().next() else { panic!("an order was posted") };

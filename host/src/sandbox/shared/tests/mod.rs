@@ -11,7 +11,7 @@ use wasmpool_abi::shared::{Element, Refusal};
 use wasmtime::{Instance, Linker, Module, Store, Val};
 
 use super::*;
-use crate::channel::control::Grant;
+use crate::channel::control::{CodeKind, Grant, InstanceLimits};
 use crate::channel::desk::Desk;
 use crate::channel::layout::{down, up};
 use crate::channel::post::Post;
@@ -83,7 +83,7 @@ fn other_end(spec: &Spec) -> Spec {
 
 fn load(engine: &wasmtime::Engine, text: &str) -> Module {
     let wasm = wat::parse_str(text).unwrap();
-    let code = compiler_engine().unwrap().precompile_module(&wasm).unwrap();
+    let code = compiler_engine(CodeKind::default()).unwrap().precompile_module(&wasm).unwrap();
     // SAFETY: the bytes come from `Engine::precompile_module` of this very process, unchanged.
     #[allow(unsafe_code)]
     unsafe {
@@ -103,8 +103,11 @@ struct Worker {
 
 impl Worker {
     fn new(text: &str, grants: &[(&str, Spec, Rights)]) -> Self {
-        let limits =
-            WorkerLimits { memory_bytes_max: MEMORY_BYTES_MAX, keep_resident_bytes: KEEP_RESIDENT_BYTES };
+        let limits = WorkerLimits {
+            instance: InstanceLimits { memory_bytes: MEMORY_BYTES_MAX, ..InstanceLimits::default() },
+            code: CodeKind::default(),
+            keep_resident_bytes: KEEP_RESIDENT_BYTES,
+        };
         let engine = worker_engine(&limits).unwrap();
         let mut linker = Linker::new(&engine);
         add_to_linker(&mut linker).unwrap();
@@ -119,8 +122,9 @@ impl Worker {
         let [down_fd, up_fd] = &self.descriptors;
         let down = Region::map(down_fd.as_fd(), down::BYTES, Writer::Supervisor).unwrap();
         let up = Region::map(up_fd.as_fd(), up::BYTES, Writer::Worker).unwrap();
+        let limits = InstanceLimits { memory_bytes: MEMORY_BYTES, ..InstanceLimits::default() };
         let (desk, belongings) = (Desk::new(down, up), Arc::clone(&self.belongings));
-        let guest = Guest::new(desk, MEMORY_BYTES, Vec::new().into(), belongings, &Arc::default());
+        let guest = Guest::new(desk, &limits, Vec::new().into(), belongings, &Arc::default());
         let mut store = Store::new(self.linker.engine(), guest);
         store.limiter(|guest| guest);
         let instance = self.linker.instantiate(&mut store, &self.module).unwrap();
