@@ -238,8 +238,6 @@ impl Feeder {
         }
         greet(&control).map_err(|error| {
             child.kill();
-            // Nobody is to count on it, however long its death takes: it might be the last there is.
-            self.shared.seats[self.number].set_process(None);
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;
@@ -250,7 +248,7 @@ impl Feeder {
         state.is_failing = true;
         self.failed_starts += 1;
         if self.failed_starts >= FAILED_STARTS_MAX {
-            self.shared.note_broken(story);
+            self.shared.note_broken(self.number, story);
         }
         Step::BackOff(back_off(self.failed_starts))
     }

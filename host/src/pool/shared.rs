@@ -235,9 +235,11 @@ impl Shared {
         self.lobby.bell().ring_always();
     }
 
-    /// Notes that workers cannot be started, and, where there are none at all, ends what waits for them.
-    pub(crate) fn note_broken(&self, story: String) {
-        if self.open_seats().iter().any(|seat| seat.pid().is_some()) {
+    /// Notes that no worker can be started at this seat, and, where there is none at all, ends what waits for them.
+    pub(crate) fn note_broken(&self, number: usize, story: String) {
+        // The process that failed at this seat may not be quite dead yet; it is no worker all the same.
+        let mut others = self.open_seats().iter().enumerate().filter(|(other, _)| *other != number);
+        if others.any(|(_, seat)| seat.pid().is_some()) {
             return;
         }
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(story);
