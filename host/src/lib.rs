@@ -44,8 +44,9 @@ mod worker;
 
 pub use channel::ring::Stream;
 pub use pool::{
-    Builder, CALL_TIME_DEFAULT, Error, ErrorKind, Failure, FailureKind, MEMORY_BYTES_DEFAULT,
-    MODULE_BYTES_MAX, Module, Outcome, PRINTED_BYTES_DEFAULT, Pool, Task, WORKERS_MAX,
+    Builder, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, Error, ErrorKind, Failure,
+    FailureKind, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, Module, Outcome, PRINTED_BYTES_DEFAULT, Pool, Task,
+    WORKERS_MAX,
 };
 pub use process::child::Exit;
 

@@ -8,7 +8,10 @@ use super::args::InspectArguments;
 use super::exit::Exit;
 use super::inspect::{Catalogue, Grant, Import, Limit, Memory, Parameter, Task, TaskKind};
 use super::{Refusal, module_file};
-use crate::pool::{self, CALL_TIME_DEFAULT, MEMORY_BYTES_DEFAULT, MODULE_BYTES_MAX, PRINTED_BYTES_DEFAULT};
+use crate::pool::{
+    self, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, MEMORY_BYTES_DEFAULT,
+    MODULE_BYTES_MAX, PRINTED_BYTES_DEFAULT,
+};
 use crate::sandbox::catalog::{Catalog, Task as Listed};
 
 /// Describes a module on stdout.
@@ -93,8 +96,8 @@ fn limits() -> Vec<Limit> {
         ("input, result", mebibytes(crate::channel::layout::VALUE_BYTES_MAX as u64)),
         ("nesting of values", "128".to_owned()),
         ("module", mebibytes(MODULE_BYTES_MAX)),
-        ("compile time", format!("{} s", pool::compile::COMPILE_TIME_MAX.as_secs())),
-        ("compile memory", format!("{} GiB", pool::compile::COMPILE_BYTES_MAX >> 30)),
+        ("compile time", format!("{} s", COMPILE_TIME_DEFAULT.as_secs())),
+        ("compile memory", format!("{} GiB", COMPILE_MEMORY_DEFAULT >> 30)),
     ];
     rows.into_iter().map(|(name, value)| Limit { name: name.to_owned(), value }).collect()
 }

@@ -6,8 +6,8 @@ use super::args::RunArguments;
 use super::exit::Exit;
 use super::request::granted;
 use super::{Refusal, module_file};
-use crate::channel::control::{Control, ControlError, Run, WorkerSays};
-use crate::pool::compile::{Cache, START_TIME_MAX, artifact, greet};
+use crate::channel::control::{Control, ControlError, Run, Wishes, WorkerSays};
+use crate::pool::compile::{Cache, CompileTerms, START_TIME_MAX, artifact, greet};
 use crate::pool::{self, MEMORY_BYTES_DEFAULT};
 use crate::process::child::Exit as Ended;
 use crate::process::nursery;
@@ -25,7 +25,8 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
             format!("{name} is no WASI command: it exports no _start; `map` and `apply` call its tasks");
         return Err(Refusal::new(Exit::Unusable, anyhow::Error::msg(text)));
     }
-    let code = artifact(&wasm, &name, Cache::of_user().as_ref()).map_err(unusable)?;
+    let terms = CompileTerms::default();
+    let code = artifact(&wasm, &name, Cache::of_user().as_ref(), &terms).map_err(unusable)?;
     let environment = granted(arguments.env, |name| std::env::var(name).ok());
     let environment = environment.map_err(|text| Refusal::new(Exit::Usage, anyhow::Error::msg(text)))?;
     let program = arguments.module.file_name().unwrap_or(arguments.module.as_os_str());
@@ -36,10 +37,10 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
         environment,
         memory_bytes_max: arguments.max_memory.unwrap_or(MEMORY_BYTES_DEFAULT),
     };
-    start(&run, &code, &name)
+    start(&run, &code, &name, terms.wishes)
 }
 
-fn start(run: &Run, code: &pool::module::Artifact, name: &str) -> Result<u8, Refusal> {
+fn start(run: &Run, code: &pool::module::Artifact, name: &str, wishes: Wishes) -> Result<u8, Refusal> {
     let unusable = |error: anyhow::Error| Refusal::new(Exit::Unusable, error);
     let (control, theirs) = Control::pair().map_err(|error| unusable(error.into()))?;
     let (died, death) = std::sync::mpsc::channel();
@@ -50,7 +51,7 @@ fn start(run: &Run, code: &pool::module::Artifact, name: &str) -> Result<u8, Ref
     let child = nursery::spawn(Role::Command, theirs, on_death).map_err(|error| unusable(error.into()))?;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let descriptors = [code.module.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let said = greet(&control)
+    let said = greet(&control, wishes)
         .and_then(|()| control.send(run, &descriptors))
         .and_then(|()| control.receive::<WorkerSays>(START_TIME_MAX));
     match said {

@@ -8,29 +8,54 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::MemfdFlags;
+use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, ErrorKind};
 use super::module::Artifact;
-use crate::channel::control::{Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION};
+use crate::channel::control::{
+    Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, Wishes,
+};
 use crate::process::child::Exit;
 use crate::process::nursery;
 use crate::process::reentry::Role;
 use crate::sandbox::engine::settings_key;
 use crate::shm::region::sealed_file;
 
-/// Longest time that a compiler may take.
-pub(crate) const COMPILE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Longest time that compiling a module may take, unless said otherwise: a minute.
+pub const COMPILE_TIME_DEFAULT: Duration = Duration::from_secs(60);
 
-/// Most memory that a compiler may take.
-pub(crate) const COMPILE_BYTES_MAX: u64 = 4 << 30;
+/// Most memory that compiling a module may take, unless said otherwise: 4 GiB.
+pub const COMPILE_MEMORY_DEFAULT: u64 = 4 << 30;
+
+/// What a compiler may take, and how its process is confined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CompileTerms {
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) time_max: Duration,
+    pub(crate) wishes: Wishes,
+}
+
+impl Default for CompileTerms {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: COMPILE_MEMORY_DEFAULT,
+            time_max: COMPILE_TIME_DEFAULT,
+            wishes: Wishes::default(),
+        }
+    }
+}
 
 /// Most bytes of machine code that are taken from a compiler or a cache entry.
 const ARTIFACT_BYTES_MAX: u64 = 4 << 30;
+
+/// How much is read of what a compiler says when it breaks.
+const LAST_WORDS_BYTES_MAX: usize = 4096;
 
 /// How long a process may take to be started and say hello.
 pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
@@ -40,12 +65,17 @@ pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// When the module is invalid, when compiling it takes more than it may, or when no process can be started.
-pub(crate) fn artifact(wasm: &[u8], name: &str, cache: Option<&Cache>) -> Result<Artifact, Error> {
+pub(crate) fn artifact(
+    wasm: &[u8],
+    name: &str,
+    cache: Option<&Cache>,
+    terms: &CompileTerms,
+) -> Result<Artifact, Error> {
     let key = cache.map(|cache| cache.entry(wasm));
     if let Some(found) = key.as_deref().and_then(read_entry) {
         return Ok(found);
     }
-    let (artifact, code) = compile(wasm, name)?;
+    let (artifact, code) = compile(wasm, name, terms)?;
     if let Some(path) = key {
         // A cache that cannot be written costs time at the next start and nothing else.
         let _ = write_entry(&path, &code);
@@ -69,7 +99,7 @@ impl Code {
     }
 }
 
-fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
+fn compile(wasm: &[u8], name: &str, terms: &CompileTerms) -> Result<(Artifact, Code), Error> {
     let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
     };
@@ -80,28 +110,24 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
         let _ = died.send(exit);
     });
     let child = nursery::spawn(Role::Compiler, theirs, on_death).map_err(|error| set_up(error.into()))?;
-    let spoken = talk(&control, wasm);
-    let (says, images) = spoken.map_err(|error| match error {
-        ControlError::Closed => {
-            let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
-            let limits = format!(
-                "it may take {} GiB of memory and {} s",
-                COMPILE_BYTES_MAX >> 30,
-                COMPILE_TIME_MAX.as_secs()
-            );
-            Error::new(
-                ErrorKind::Module,
-                format!("compiling module {name} failed: the compiler {exit} ({limits})"),
-            )
-        }
-        ControlError::TimedOut(limit) => {
-            let text = format!("compiling module {name} took longer than its limit of {limit:?}");
-            Error::new(ErrorKind::Module, text)
-        }
-        other => set_up(other.into()),
+    let last_words = rustix::fs::memfd_create("wasmpool-last-words", MemfdFlags::CLOEXEC).map(File::from);
+    let last_words = last_words.map_err(|error| set_up(error.into()))?;
+    greet(&control, terms.wishes).map_err(|error| set_up(error.into()))?;
+    let spoken = talk(&control, wasm, &last_words, terms);
+    let (says, images) = spoken.map_err(|error| {
+        let reason = match error {
+            ControlError::Closed => {
+                let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
+                reason_of_death(exit, &read_last_words(&last_words), terms)
+            }
+            ControlError::TimedOut(_) => took_too_long(terms),
+            other => return set_up(other.into()),
+        };
+        Error::new(ErrorKind::Module, format!("compiling module {name} {reason}"))
     })?;
     drop(child);
     match says {
+        CompilerSays::Refused(reason) => Err(set_up(reason.into())),
         CompilerSays::Invalid(reason) => {
             Err(Error::new(ErrorKind::Module, format!("module {name} is not valid: {reason}")))
         }
@@ -114,28 +140,81 @@ fn compile(wasm: &[u8], name: &str) -> Result<(Artifact, Code), Error> {
     }
 }
 
-fn talk(control: &Control, wasm: &[u8]) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
-    greet(control)?;
-    let request =
-        Compile { memory_bytes_max: COMPILE_BYTES_MAX, cpu_seconds_max: COMPILE_TIME_MAX.as_secs() };
+fn talk(
+    control: &Control,
+    wasm: &[u8],
+    last_words: &File,
+    terms: &CompileTerms,
+) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
+    // The processor's time is limited for the case that nobody is left to look at the clock.
+    let cpu_seconds_max = terms.time_max.as_secs().saturating_add(1);
+    let request = Compile { memory_bytes_max: terms.memory_bytes_max, cpu_seconds_max };
     let file = sealed_file("wasmpool-wasm", wasm)?;
-    control.send(&request, &[file.as_fd()])?;
-    control.receive_with_descriptors(Some(COMPILE_TIME_MAX))
+    control.send(&request, &[file.as_fd(), last_words.as_fd()])?;
+    control.receive_with_descriptors(Some(terms.time_max))
+}
+
+/// What a compiler that broke has said, as far as it matters. Nothing of it is believed more than it takes to choose
+/// among messages.
+fn read_last_words(file: &File) -> String {
+    let mut bytes = vec![0; LAST_WORDS_BYTES_MAX];
+    let length = file.read_at(&mut bytes, 0).unwrap_or(0);
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
+/// Why a compiler died that has not answered: "compiling module m ...".
+fn reason_of_death(exit: Exit, last_words: &str, terms: &CompileTerms) -> String {
+    let memory = Size(terms.memory_bytes_max);
+    // The standard library's words, before it aborts.
+    if last_words.contains("memory allocation of") {
+        return format!(
+            "took more memory than its limit of {memory}: raise max_compile_memory (--max-compile-memory)"
+        );
+    }
+    if last_words.contains("has overflowed its stack") {
+        return "took more stack than there is: its code nests too deeply".to_owned();
+    }
+    match exit {
+        Exit::Signal(signal) if signal == Signal::XCPU.as_raw() => took_too_long(terms),
+        Exit::Signal(signal) if signal == Signal::SYS.as_raw() => {
+            format!("ended in a break-out: the compiler {exit}, for a system call that it must not make")
+        }
+        _ => format!("failed: the compiler {exit} (it may take {memory} of memory and {:?})", terms.time_max),
+    }
+}
+
+fn took_too_long(terms: &CompileTerms) -> String {
+    let limit = terms.time_max;
+    format!("took longer than its limit of {limit:?}: raise max_compile_time (--max-compile-time)")
+}
+
+/// A number of bytes in the largest unit that divides it.
+struct Size(u64);
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let unit = units.into_iter().find(|(shift, _)| self.0 != 0 && self.0 % (1 << shift) == 0);
+        match unit {
+            Some((shift, name)) => write!(f, "{} {name}", self.0 >> shift),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
 }
 
 /// Says hello to a process that was just started, and hears its version.
 ///
 /// # Errors
 ///
-/// When it does not answer, or is of another version.
-pub(crate) fn greet(control: &Control) -> Result<(), ControlError> {
-    control.send(&Hello { version: VERSION, supervisor: std::process::id() }, &[])?;
+/// When it does not answer, is of another version, or cannot be confined.
+pub(crate) fn greet(control: &Control, wishes: Wishes) -> Result<(), ControlError> {
+    control.send(&Hello { version: VERSION, supervisor: std::process::id(), wishes }, &[])?;
     let back: HelloBack = control.receive(START_TIME_MAX)?;
     if back.version != VERSION {
         let text = format!("the process speaks version {}, this program {VERSION}", back.version);
         return Err(ControlError::Garbled(text));
     }
-    Ok(())
+    back.refusal.map_or(Ok(()), |reason| Err(ControlError::Unconfined(reason)))
 }
 
 fn read_images(images: Vec<OwnedFd>) -> io::Result<Code> {

@@ -19,7 +19,7 @@ use super::objects::Stake;
 use super::relief::{self, Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
-use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays};
+use crate::channel::control::{Control, ControlError, DESCRIPTORS_MAX, Load, Objects, WorkerSays};
 use crate::channel::post::Post;
 use crate::process::child::{Child, Exit};
 use crate::process::nursery;
@@ -234,8 +234,13 @@ impl Feeder {
             // Whoever closes may have looked before the process was there.
             child.kill();
         }
-        greet(&control).map_err(|error| {
+        greet(&control, self.shared.wishes).map_err(|error| {
             child.kill();
+            if let ControlError::Unconfined(reason) = error {
+                // Another attempt will not find another kernel.
+                self.failed_starts = FAILED_STARTS_MAX;
+                return format!("workers cannot be confined: {reason}");
+            }
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;

@@ -46,7 +46,8 @@ pub use outcome::{Failure, FailureKind, Outcome};
 pub use task::Task;
 
 use self::admission::Use;
-use self::compile::Cache;
+pub use self::compile::{COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT};
+use self::compile::{Cache, CompileTerms};
 use self::feeder::Feeder;
 use self::job::Terms;
 use self::module::ModuleState;
@@ -126,6 +127,7 @@ struct Settings {
     memory_bytes_max: u64,
     environment: Vec<(String, String)>,
     cache: CachePlace,
+    compiling: CompileTerms,
 }
 
 #[derive(Clone, Debug)]
@@ -155,6 +157,7 @@ impl Pool {
                 memory_bytes_max: MEMORY_BYTES_DEFAULT,
                 environment: Vec::new(),
                 cache: CachePlace::OfUser,
+                compiling: CompileTerms::default(),
             },
             on_output: Box::new(to_stderr),
         }
@@ -202,7 +205,7 @@ impl Pool {
             CachePlace::At(directory) => Cache::at(directory),
             CachePlace::Nowhere => None,
         };
-        let artifact = compile::artifact(&wasm, &name, cache.as_ref())?;
+        let artifact = compile::artifact(&wasm, &name, cache.as_ref(), &self.settings.compiling)?;
         let service = Service {
             has_drivers: artifact.has_drivers,
             memory_bytes_max: self.settings.memory_bytes_max,
@@ -316,6 +319,31 @@ impl Builder {
         self
     }
 
+    /// Most bytes of memory that compiling a module may take; [`COMPILE_MEMORY_DEFAULT`] unless said otherwise.
+    #[must_use]
+    pub fn max_compile_memory(mut self, bytes: u64) -> Self {
+        self.settings.compiling.memory_bytes_max = bytes;
+        self
+    }
+
+    /// Longest time that compiling a module may take; [`COMPILE_TIME_DEFAULT`] unless said otherwise.
+    #[must_use]
+    pub fn max_compile_time(mut self, limit: Duration) -> Self {
+        self.settings.compiling.time_max = limit;
+        self
+    }
+
+    /// Runs modules also on a machine whose kernel cannot take every right from the processes that do it.
+    ///
+    /// Without it such a machine gives an error that names the rights and what would take them away. With it the
+    /// processes are confined as far as the kernel can; nothing is left out that works. `wasmpool doctor` shows how
+    /// far that is.
+    #[must_use]
+    pub fn insecure(mut self, accepted: bool) -> Self {
+        self.settings.compiling.wishes.insecure = accepted;
+        self
+    }
+
     /// Gives guests an environment variable. They have none of the host's.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -365,7 +393,8 @@ impl Builder {
             let reason = nursery::SpawnError::NotInitialized;
             return Err(Error::new(ErrorKind::SetUp, reason.to_string()));
         }
-        let (shared, deques) = Shared::new(workers, unwinding_stops_here(self.on_output));
+        let (shared, deques) =
+            Shared::new(workers, self.settings.compiling.wishes, unwinding_stops_here(self.on_output));
         let mut pool =
             Pool { shared, registry: Registry::new(), settings: self.settings, feeders: Vec::new() };
         for (number, deques) in deques.into_iter().enumerate() {

@@ -13,7 +13,7 @@ use super::module::ModuleState;
 use super::objects::Stake;
 use super::relief::{Relief, SEATS_MAX, relieve};
 use super::seat::{OnLine, Posted, Service};
-use crate::channel::control::Control;
+use crate::channel::control::{Control, Wishes};
 use crate::channel::post::Post;
 use crate::process::child::Child;
 use crate::schedule::deques::Deques;
@@ -26,6 +26,8 @@ const SPIN_MAX: Duration = Duration::from_micros(50);
 pub(crate) struct Shared {
     /// How many workers the pool was built with.
     pub(crate) workers: usize,
+    /// How its workers confine themselves.
+    pub(crate) wishes: Wishes,
     /// One for each of them, and more, which are opened when all workers wait for one another.
     pub(crate) seats: Vec<Seat>,
     /// How many of the seats are in use; never less than `workers`.
@@ -157,12 +159,17 @@ impl Seat {
 
 impl Shared {
     /// A pool's common things, and the deques for its first feeders.
-    pub(crate) fn new(workers: usize, on_line: Box<OnLine>) -> (Arc<Self>, Vec<Deques<Chunk>>) {
+    pub(crate) fn new(
+        workers: usize,
+        wishes: Wishes,
+        on_line: Box<OnLine>,
+    ) -> (Arc<Self>, Vec<Deques<Chunk>>) {
         let seats = workers.max(SEATS_MAX);
         let mut deques = Deques::for_feeders(seats);
         let spares = deques.split_off(workers);
         let shared = Arc::new(Self {
             workers,
+            wishes,
             seats: (0..seats).map(|_| Seat::new()).collect(),
             seats_open: AtomicUsize::new(workers),
             spares: Mutex::new(Spares { deques: spares.into(), feeders: Vec::new(), last_exhausted: None }),

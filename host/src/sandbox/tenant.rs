@@ -110,18 +110,20 @@ fn number(kind: ValType) -> Option<Number> {
     })
 }
 
-impl House {
-    /// Maps compiled code and links it.
+/// Where a house will stand: the engine, before any of the module's code has been looked at.
+pub(crate) struct Plot {
+    engine: Engine,
+    service: Service,
+    belongings: Belongings,
+}
+
+impl Plot {
+    /// Makes the engine, which asks the system many things.
     ///
     /// # Errors
     ///
-    /// When the code is of another engine, or wants an import that there is not.
-    pub(crate) fn open(
-        service: Service,
-        module: OwnedFd,
-        drivers: OwnedFd,
-        belongings: Belongings,
-    ) -> wasmtime::Result<Self> {
+    /// When the address space for the pool of instances cannot be reserved.
+    pub(crate) fn new(service: Service, belongings: Belongings) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
             // Views lie in a guest's memory beyond what it may have for itself; that limit is the store's limiter's.
             memory_bytes_max: if belongings.have_cells() {
@@ -131,14 +133,23 @@ impl House {
             },
             keep_resident_bytes: service.keep_resident_bytes as usize,
         };
-        let engine = worker_engine(&limits)?;
+        Ok(Self { engine: worker_engine(&limits)?, service, belongings })
+    }
+
+    /// Maps compiled code and links it.
+    ///
+    /// # Errors
+    ///
+    /// When the code is of another engine, or wants an import that there is not.
+    pub(crate) fn build(self, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<House> {
+        let Self { engine, service, belongings } = self;
         let module = map_code(&engine, module)?;
         let drivers = if service.has_drivers { Some(map_code(&engine, drivers)?) } else { None };
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
         shared::add_to_linker(&mut linker)?;
-        Ok(Self {
+        Ok(House {
             engine,
             drivers,
             belongings: Arc::new(belongings),
@@ -151,7 +162,9 @@ impl House {
             service,
         })
     }
+}
 
+impl House {
     fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
         let (environment, belongings) = (Arc::clone(&self.environment), Arc::clone(&self.belongings));
         let guest = Guest::new(desk, self.service.memory_bytes_max, environment, belongings);

@@ -8,10 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use wasmtime::{Linker, Module, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::runtime::with_ambient_tokio_runtime;
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 
 use super::shake_hands;
 use crate::channel::control::{Control, Run, WorkerSays};
+use crate::process::jail::{Confinement, Inmate};
 use crate::process::reentry;
 use crate::sandbox::engine::{WorkerLimits, worker_engine};
 use crate::sandbox::tenant::map_code;
@@ -52,10 +54,10 @@ pub(crate) fn main() -> ! {
 type Start = wasmtime::TypedFunc<(), ()>;
 
 fn start(control: Control) -> Result<(Store<Program>, Start), ()> {
-    shake_hands(&control)?;
+    let confinement = shake_hands(&control, Inmate::Program)?;
     let (run, descriptors) = control.receive_with_descriptors::<Run>(None).map_err(|_| ())?;
     let (control, module) = take_streams(control, descriptors).map_err(|_| ())?;
-    let prepared = prepare(&run, module).map_err(|error| format!("{error:#}"));
+    let prepared = prepare(&run, module, confinement).map_err(|error| format!("{error:#}"));
     let says = match &prepared {
         Ok(_) => WorkerSays::Ready,
         Err(reason) => WorkerSays::Refused(reason.clone()),
@@ -78,9 +80,17 @@ fn take_streams(control: Control, descriptors: Vec<OwnedFd>) -> Result<(Control,
     Ok((Control::from_descriptor(moved), module))
 }
 
-fn prepare(run: &Run, module: OwnedFd) -> wasmtime::Result<(Store<Program>, Start)> {
+fn prepare(
+    run: &Run,
+    module: OwnedFd,
+    mut confinement: Confinement,
+) -> wasmtime::Result<(Store<Program>, Start)> {
+    confinement.admit(&[]).map_err(wasmtime::Error::msg)?;
     let limits = WorkerLimits { memory_bytes_max: run.memory_bytes_max, keep_resident_bytes: 0 };
     let engine = worker_engine(&limits)?;
+    // What serves the program's waiting needs descriptors and threads, which it must have before the jail closes.
+    with_ambient_tokio_runtime(|| ());
+    confinement.filter();
     let module: Module = map_code(&engine, module)?;
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |program: &mut Program| &mut program.wasi)?;
@@ -93,6 +103,7 @@ fn prepare(run: &Run, module: OwnedFd) -> wasmtime::Result<(Store<Program>, Star
     };
     let mut store = Store::new(&engine, program);
     store.limiter(|program| program);
+    confinement.lock()?;
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func(&mut store, "_start")?;
     Ok((store, start))

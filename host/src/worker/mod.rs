@@ -14,9 +14,10 @@ use crate::channel::control::{
 };
 use crate::channel::desk::{Desk, Next};
 use crate::channel::layout::{down, up};
+use crate::process::jail::{Confinement, Inmate};
 use crate::process::reentry;
 use crate::sandbox::shared::Belongings;
-use crate::sandbox::tenant::{House, Room};
+use crate::sandbox::tenant::{Plot, Room};
 use crate::shm::object::Party;
 use crate::shm::region::{Region, Writer};
 
@@ -29,9 +30,9 @@ const OBJECTS_TIME_MAX: Duration = Duration::from_secs(30);
 /// Runs this process as a worker, to its end.
 pub(crate) fn main() -> ! {
     let control = Control::from_descriptor(reentry::settle());
-    let Ok(()) = shake_hands(&control) else { std::process::exit(1) };
-    report_panics();
-    match open(&control) {
+    let Ok(confinement) = shake_hands(&control, Inmate::Worker) else { std::process::exit(1) };
+    report_panics(&control);
+    match open(&control, confinement) {
         Ok(Some(room)) => serve(room, &control),
         Ok(None) => std::process::exit(0),
         Err(reason) => {
@@ -42,25 +43,28 @@ pub(crate) fn main() -> ! {
     }
 }
 
-/// Answers the supervisor's first words, for a worker as for a compiler.
+/// Answers the supervisor's first words and begins to confine this process, for a worker as for the others.
 ///
 /// # Errors
 ///
-/// When none come, or they are of another version. The supervisor is told by the answer's version, too.
-pub(crate) fn shake_hands(control: &Control) -> Result<(), ()> {
+/// When none come, they are of another version, or the process cannot be confined. The supervisor is told by the
+/// answer, too.
+pub(crate) fn shake_hands(control: &Control, inmate: Inmate) -> Result<Confinement, ()> {
     let hello: Hello = control.receive(HELLO_TIME_MAX).map_err(|_| ())?;
     reentry::check_parent(hello.supervisor);
-    control.send(&HelloBack { version: VERSION }, &[]).map_err(|_| ())?;
-    if hello.version == VERSION { Ok(()) } else { Err(()) }
+    let begun = Confinement::begin(inmate, hello.wishes);
+    let refusal = begun.as_ref().err().map(ToString::to_string);
+    control.send(&HelloBack { version: VERSION, refusal }, &[]).map_err(|_| ())?;
+    if hello.version == VERSION { begun.map_err(|_| ()) } else { Err(()) }
 }
 
 /// Tells the supervisor in words why this process is about to abort: its stderr leads nowhere.
-fn report_panics() {
+fn report_panics(control: &Control) {
+    // A descriptor of its own, taken while there are any. Without one the death tells of itself.
+    let control = control.try_clone();
     std::panic::set_hook(Box::new(move |panic| {
-        // The socket stays descriptor 0 for as long as the process lives.
-        let control = std::io::stdin();
-        if let Ok(descriptor) = std::os::fd::AsFd::as_fd(&control).try_clone_to_owned() {
-            let _ = Control::from_descriptor(descriptor).send(&WorkerSays::Panicked(panic.to_string()), &[]);
+        if let Ok(control) = &control {
+            let _ = control.send(&WorkerSays::Panicked(panic.to_string()), &[]);
         }
         std::process::abort();
     }));
@@ -68,7 +72,7 @@ fn report_panics() {
 
 /// Waits for the module and gets everything ready to run it. Nothing comes when the supervisor has no use for this
 /// worker any more.
-fn open(control: &Control) -> Result<Option<Room>, String> {
+fn open(control: &Control, mut confinement: Confinement) -> Result<Option<Room>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
     let Ok((Load { party }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
         return Ok(None);
@@ -82,7 +86,12 @@ fn open(control: &Control) -> Result<Option<Room>, String> {
     let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
     let service = Service::from_file(service).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;
-    let house = House::open(service, module, drivers, belongings).map_err(|error| format!("{error:#}"))?;
+    confinement.admit(&[])?;
+    let plot = Plot::new(service, belongings).map_err(|error| format!("{error:#}"))?;
+    // Whatever the code is, it is looked at from inside the jail.
+    confinement.filter();
+    let house = plot.build(module, drivers).map_err(|error| format!("{error:#}"))?;
+    confinement.lock().map_err(|refusal| refusal.to_string())?;
     control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
     Ok(Some(Room::new(house, desk)))
 }
