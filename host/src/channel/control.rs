@@ -185,8 +185,10 @@ pub(crate) enum WorkerSays {
     Panicked(String),
 }
 
-/// Asks the compiler process for a module; with descriptors of the module's bytes, and of a file that takes what the
-/// process has to say when it breaks: its standard error.
+/// Asks the compiler process for a module; with the descriptors of the module's bytes, and of three empty files: for the
+/// code of the module, for that of its drivers, and for what the process says when it breaks, its standard error.
+///
+/// The files are the supervisor's, for a confined process can neither make any nor send descriptors.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Compile {
     /// Most bytes of memory that compiling may take.
@@ -195,14 +197,11 @@ pub(crate) struct Compile {
     pub(crate) cpu_seconds_max: u64,
 }
 
-/// What the compiler process answers; with the descriptors of module and drivers when it is `Compiled`.
+/// What the compiler process answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum CompilerSays {
-    /// Done. `has_drivers` tells whether the second descriptor holds anything.
-    Compiled {
-        /// Whether the module has numeric exports, and so drivers.
-        has_drivers: bool,
-    },
+    /// Done: the files hold the code. That of the drivers is empty when the module has no numeric exports.
+    Compiled,
     /// The module is at fault, and how.
     Invalid(String),
     /// The process is not confined as it must be, and why.

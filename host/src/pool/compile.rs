@@ -6,7 +6,7 @@
 //! the directory's owner is who is trusted.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use super::module::Artifact;
 use crate::channel::control::{
     Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, Wishes,
 };
+use crate::printable::printable;
 use crate::process::child::Exit;
 use crate::process::nursery;
 use crate::process::reentry::Role;
@@ -56,6 +57,9 @@ const ARTIFACT_BYTES_MAX: u64 = 4 << 30;
 
 /// How much is read of what a compiler says when it breaks.
 const LAST_WORDS_BYTES_MAX: usize = 4096;
+
+/// How much of it is shown.
+const LAST_WORDS_CHARACTERS_MAX: usize = 200;
 
 /// How long a process may take to be started and say hello.
 pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
@@ -110,15 +114,13 @@ fn compile(wasm: &[u8], name: &str, terms: &CompileTerms) -> Result<(Artifact, C
         let _ = died.send(exit);
     });
     let child = nursery::spawn(Role::Compiler, theirs, on_death).map_err(|error| set_up(error.into()))?;
-    let last_words = rustix::fs::memfd_create("wasmpool-last-words", MemfdFlags::CLOEXEC).map(File::from);
-    let last_words = last_words.map_err(|error| set_up(error.into()))?;
+    let files = Files::new().map_err(|error| set_up(error.into()))?;
     greet(&control, terms.wishes).map_err(|error| set_up(error.into()))?;
-    let spoken = talk(&control, wasm, &last_words, terms);
-    let (says, images) = spoken.map_err(|error| {
+    let says = talk(&control, wasm, &files, terms).map_err(|error| {
         let reason = match error {
             ControlError::Closed => {
                 let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
-                reason_of_death(exit, &read_last_words(&last_words), terms)
+                reason_of_death(exit, &files.read_last_words(), terms)
             }
             ControlError::TimedOut(_) => took_too_long(terms),
             other => return set_up(other.into()),
@@ -131,35 +133,63 @@ fn compile(wasm: &[u8], name: &str, terms: &CompileTerms) -> Result<(Artifact, C
         CompilerSays::Invalid(reason) => {
             Err(Error::new(ErrorKind::Module, format!("module {name} is not valid: {reason}")))
         }
-        CompilerSays::Compiled { .. } => {
-            // A copy, sealed here: what the compiler still holds of its own files changes nothing.
-            let code = read_images(images).map_err(|error| set_up(error.into()))?;
+        CompilerSays::Compiled => {
+            // A copy, sealed here: what the compiler still does to its files changes nothing.
+            let code = files.read().map_err(|error| set_up(error.into()))?;
             let artifact = code.seal().map_err(|error| set_up(error.into()))?;
             Ok((artifact, code))
         }
     }
 }
 
+/// What a compiler writes to.
+struct Files {
+    module: File,
+    drivers: File,
+    last_words: File,
+}
+
+impl Files {
+    fn new() -> io::Result<Self> {
+        let file = |name| rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
+        Ok(Self {
+            module: file("wasmpool-module")?,
+            drivers: file("wasmpool-drivers")?,
+            last_words: file("wasmpool-last-words")?,
+        })
+    }
+
+    fn read(self) -> io::Result<Code> {
+        let [module, drivers] = [self.module, self.drivers].map(|mut file| {
+            // The position is the compiler's as well.
+            file.rewind()?;
+            let mut bytes = Vec::new();
+            file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
+        });
+        Ok(Code { module: module?, drivers: drivers? })
+    }
+
+    /// What a compiler that broke has said. Nothing of it is believed more than it takes to choose among messages.
+    fn read_last_words(&self) -> String {
+        let mut bytes = vec![0; LAST_WORDS_BYTES_MAX];
+        let length = self.last_words.read_at(&mut bytes, 0).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+}
+
 fn talk(
     control: &Control,
     wasm: &[u8],
-    last_words: &File,
+    files: &Files,
     terms: &CompileTerms,
-) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
+) -> Result<CompilerSays, ControlError> {
     // The processor's time is limited for the case that nobody is left to look at the clock.
     let cpu_seconds_max = terms.time_max.as_secs().saturating_add(1);
     let request = Compile { memory_bytes_max: terms.memory_bytes_max, cpu_seconds_max };
-    let file = sealed_file("wasmpool-wasm", wasm)?;
-    control.send(&request, &[file.as_fd(), last_words.as_fd()])?;
-    control.receive_with_descriptors(Some(terms.time_max))
-}
-
-/// What a compiler that broke has said, as far as it matters. Nothing of it is believed more than it takes to choose
-/// among messages.
-fn read_last_words(file: &File) -> String {
-    let mut bytes = vec![0; LAST_WORDS_BYTES_MAX];
-    let length = file.read_at(&mut bytes, 0).unwrap_or(0);
-    String::from_utf8_lossy(&bytes[..length]).into_owned()
+    let wasm = sealed_file("wasmpool-wasm", wasm)?;
+    let descriptors = [wasm.as_fd(), files.module.as_fd(), files.drivers.as_fd(), files.last_words.as_fd()];
+    control.send(&request, &descriptors)?;
+    control.receive(terms.time_max)
 }
 
 /// Why a compiler died that has not answered: "compiling module m ...".
@@ -179,7 +209,11 @@ fn reason_of_death(exit: Exit, last_words: &str, terms: &CompileTerms) -> String
         Exit::Signal(signal) if signal == Signal::SYS.as_raw() => {
             format!("ended in a break-out: the compiler {exit}, for a system call that it must not make")
         }
-        _ => format!("failed: the compiler {exit} (it may take {memory} of memory and {:?})", terms.time_max),
+        _ => {
+            let said = printable(last_words.trim(), LAST_WORDS_CHARACTERS_MAX);
+            let time = terms.time_max;
+            format!("failed: the compiler {exit} (limits: {memory} of memory and {time:?}) {said}")
+        }
     }
 }
 
@@ -215,18 +249,6 @@ pub(crate) fn greet(control: &Control, wishes: Wishes) -> Result<(), ControlErro
         return Err(ControlError::Garbled(text));
     }
     back.refusal.map_or(Ok(()), |reason| Err(ControlError::Unconfined(reason)))
-}
-
-fn read_images(images: Vec<OwnedFd>) -> io::Result<Code> {
-    let images: [OwnedFd; 2] =
-        images.try_into().map_err(|_| io::Error::other("the compiler sent other files than two"))?;
-    let [module, drivers] = images.map(|image| {
-        let mut bytes = Vec::new();
-        let file = File::from(image);
-        io::Seek::rewind(&mut &file)?;
-        file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
-    });
-    Ok(Code { module: module?, drivers: drivers? })
 }
 
 /// Where compiled code is kept between runs.

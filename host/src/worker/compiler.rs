@@ -1,11 +1,9 @@
 //! The compiler process: compiles one hostile module within limits, hands the code over, and ends.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::io::{Read, Write};
 use std::time::Duration;
 
-use rustix::fs::MemfdFlags;
 use rustix::process::{Resource, Rlimit};
 
 use super::shake_hands;
@@ -20,28 +18,34 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 /// Stack for the compiler: deeply nested code needs more than a main thread may have.
 const STACK_BYTES: usize = 64 << 20;
 
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
 /// Runs this process as a compiler, to its end.
 pub(crate) fn main() -> ! {
     let control = Control::from_descriptor(reentry::settle());
     let Ok(confinement) = shake_hands(&control, Inmate::Compiler) else { std::process::exit(1) };
     let serve = move || serve(&control, confinement);
     let compiling = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(serve);
-    let done = compiling.is_ok_and(|compiling| compiling.join().is_ok_and(|result| result.is_ok()));
-    std::process::exit(i32::from(!done))
+    let done = compiling.map_err(Into::into).and_then(|compiling| match compiling.join() {
+        Ok(result) => result,
+        // A panic has said its words.
+        Err(_) => std::process::exit(1),
+    });
+    if let Err(error) = done {
+        // The supervisor's file, once there is one.
+        let _ = writeln!(std::io::stderr(), "{error}");
+        std::process::exit(1)
+    }
+    std::process::exit(0)
 }
 
-fn serve(
-    control: &Control,
-    mut confinement: Confinement,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn serve(control: &Control, mut confinement: Confinement) -> Result<(), Trouble> {
     let (request, descriptors) = control.receive_with_descriptors::<Compile>(Some(REQUEST_TIME_MAX))?;
-    let [module, last_words] =
-        <[_; 2]>::try_from(descriptors).map_err(|_| "the supervisor sent other descriptors than promised")?;
+    let [wasm_file, module, drivers, last_words] =
+        <[_; 4]>::try_from(descriptors).map_err(|_| "the supervisor sent other descriptors than promised")?;
     rustix::stdio::dup2_stderr(last_words)?;
     let mut wasm = Vec::new();
-    File::from(module).read_to_end(&mut wasm)?;
-    // Made beforehand, for nothing can be opened from inside the jail.
-    let mut files = [empty_file("wasmpool-module")?, empty_file("wasmpool-drivers")?];
+    File::from(wasm_file).read_to_end(&mut wasm)?;
     limit(&request, wasm.len() as u64)?;
     confinement.filter();
     if let Err(refusal) = confinement.lock() {
@@ -50,20 +54,12 @@ fn serve(
     match compile(&wasm) {
         Err(error) => control.send(&CompilerSays::Invalid(error.to_string()), &[])?,
         Ok(artifact) => {
-            let says = CompilerSays::Compiled { has_drivers: !artifact.drivers.is_empty() };
-            for (file, bytes) in files.iter_mut().zip([&artifact.module, &artifact.drivers]) {
-                file.write_all(bytes)?;
-                file.rewind()?;
-            }
-            control.send(&says, &[files[0].as_fd(), files[1].as_fd()])?;
+            File::from(module).write_all(&artifact.module)?;
+            File::from(drivers).write_all(&artifact.drivers)?;
+            control.send(&CompilerSays::Compiled, &[])?;
         }
     }
     Ok(())
-}
-
-/// A file in memory. It is not sealed when it is handed over: the supervisor trusts only the copy that it makes.
-fn empty_file(name: &str) -> rustix::io::Result<File> {
-    rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map(File::from)
 }
 
 /// Takes from this process what compiling does not need, so that a module made to exhaust the compiler cannot.

@@ -6,8 +6,8 @@
 //! right to make memory executable. The kernel applies both, and the stricter answer counts.
 //!
 //! The lists were found by running the test suite with `strace`; what stands here without having been seen there is
-//! harmless and used by other versions of the C library. Only one call is answered with an error: `clone3`, whose
-//! arguments a filter cannot see, so that the C library falls back to `clone`.
+//! harmless and used by other versions of the C library. A few calls are answered as if the kernel did not have them,
+//! because the C library tries them and can do without ([`TRIED`]).
 
 use std::collections::BTreeMap;
 
@@ -79,7 +79,7 @@ const LIVING: &[Entry] = &[
     (libc::SYS_getpid, Always),
     (libc::SYS_getrandom, Always),
     (libc::SYS_gettid, Always),
-    (libc::SYS_sched_getaffinity, Among(0, &[0])),
+    (libc::SYS_sched_getaffinity, Always),
     // Traps of guests, and its own end.
     (libc::SYS_exit, Always),
     (libc::SYS_exit_group, Always),
@@ -108,9 +108,6 @@ const LOADING: &[Entry] = &[
     (libc::SYS_seccomp, Always),
     (libc::SYS_statx, Always),
 ];
-
-/// What the compiler does besides: it rewinds the files that it has written.
-const COMPILING: &[Entry] = &[(libc::SYS_lseek, Always)];
 
 /// What a program does besides: its standard streams are the caller's, and wasmtime-wasi serves it with threads.
 const PROGRAM: &[Entry] = &[
@@ -174,11 +171,18 @@ const FILES: &[Entry] = &[
     (libc::SYS_writev, Always),
 ];
 
+/// What is answered as if there were no such call: the C library tries it and can do without.
+const TRIED: &[libc::c_long] = &[
+    // The allocator looks how the system commits memory, before it gives some back.
+    libc::SYS_openat,
+    // A filter cannot see its arguments; without it threads are started by `clone`.
+    libc::SYS_clone3,
+];
+
 /// What a process may do for as long as it lives, beside [`LIVING`].
 fn extras(inmate: Inmate, directories: Directories) -> impl Iterator<Item = &'static Entry> {
     let own = match inmate {
-        Inmate::Worker => &[],
-        Inmate::Compiler => COMPILING,
+        Inmate::Worker | Inmate::Compiler => &[],
         Inmate::Program => PROGRAM,
     };
     let files = match directories {
@@ -197,13 +201,13 @@ pub(super) fn confine(inmate: Inmate, directories: Directories) -> Result<(), se
     let mut calls = Calls::default();
     let entries = LIVING.iter().chain(LOADING).chain(extras(inmate, directories));
     entries.for_each(|entry| calls.add(entry));
-    if inmate == Inmate::Program {
-        // Before the first stage, which lets no other program in for longer than it takes.
-        let mut unseen = Calls::default();
-        unseen.add(&(libc::SYS_clone3, Always));
-        install(unseen, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
-        calls.add(&(libc::SYS_clone3, Always));
+    let mut tried = Calls::default();
+    for number in TRIED.iter().filter(|number| !calls.0.contains_key(number)) {
+        tried.add(&(*number, Always));
     }
+    // Both filters are asked, and an error counts for more than leave, so the other one may give it.
+    tried.0.keys().for_each(|number| calls.add(&(*number, Always)));
+    install(tried, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     install(calls, SeccompAction::KillProcess, SeccompAction::Allow)
 }
 
