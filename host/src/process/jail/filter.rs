@@ -67,6 +67,7 @@ const LIVING: &[Entry] = &[
     (libc::SYS_clock_gettime, Always),
     (libc::SYS_clock_nanosleep, Always),
     (libc::SYS_futex, Always),
+    (libc::SYS_futex_waitv, Always),
     (libc::SYS_gettimeofday, Always),
     (libc::SYS_nanosleep, Always),
     (libc::SYS_poll, Always),

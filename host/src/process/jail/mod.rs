@@ -78,6 +78,7 @@ impl Confinement {
     ///
     /// When a right can be seen to stay that must go.
     pub(crate) fn begin(inmate: Inmate, wishes: Wishes) -> Result<Self, Refusal> {
+        ask_beforehand();
         let mut begun = Self { inmate, wishes, done: Layers::default() };
         begun.done.note(Layer::NoNewPrivs, rustix::thread::set_no_new_privs(true).is_ok());
         let hidden = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -142,6 +143,13 @@ impl Confinement {
             judged => judged,
         }
     }
+}
+
+/// Asks the system what our libraries would ask it later, when they get no answer any more: they keep the answers.
+fn ask_beforehand() {
+    // Where the kernel's own functions lie, of which the clock is one, and with them the page size.
+    let _ = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let _ = rustix::param::page_size();
 }
 
 fn drop_capabilities() -> rustix::io::Result<()> {
