@@ -61,8 +61,19 @@ pub fn init() {
         Some(Role::Worker) => worker::main(),
         Some(Role::Compiler) => worker::compiler::main(),
         Some(Role::Command) => worker::command::main(),
+        Some(Role::Trial) => worker::trial::main(),
         None => reentry::remember_executable(),
     }
+}
+
+/// Lets modules do in their workers what only code that has broken out of WebAssembly can: tests of the jail need to.
+///
+/// It counts for this process alone, so a program must call it before [`init`], which is where its workers' lives
+/// begin. The `wasmpool` command never does.
+#[cfg(feature = "break-out")]
+#[doc(hidden)]
+pub fn allow_break_outs() {
+    sandbox::break_out::allow();
 }
 
 /// Calls [`init`] before `main`, for tests and other programs whose `main` is not their own.
@@ -75,9 +86,16 @@ pub fn init() {
 #[macro_export]
 macro_rules! test_support {
     () => {
+        $crate::test_support!(@before {});
+    };
+    (break_outs) => {
+        $crate::test_support!(@before { $crate::allow_break_outs(); });
+    };
+    (@before $before:block) => {
         #[allow(unsafe_code, reason = "a function that runs before main")]
         const _: () = {
             extern "C" fn init() {
+                $before
                 $crate::init();
             }
             // SAFETY: the C library calls every function of this section once, after the standard library has found

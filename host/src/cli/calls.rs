@@ -86,6 +86,11 @@ fn pool(calls: &Calls) -> Result<Pool, Error> {
     for (name, value) in &calls.environment {
         builder = builder.env(name, value);
     }
+    let terms = calls.jail.compile_terms();
+    builder = builder
+        .max_compile_memory(terms.memory_bytes_max)
+        .max_compile_time(terms.time_max)
+        .insecure(terms.wishes.insecure);
     builder.build()
 }
 

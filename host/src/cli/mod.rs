@@ -20,6 +20,7 @@ mod calls;
 mod cells;
 mod deliver;
 mod describe;
+mod doctor;
 mod exit;
 mod inputs;
 mod inspect;
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
             Request::Calls(calls) => calls::run(&calls).map(Exit::code),
             Request::Run(run) => run::run(run),
             Request::Inspect(inspect) => describe::run(&inspect).map(Exit::code),
+            Request::Doctor(doctor) => doctor::run(&doctor).map(Exit::code),
         });
     match done {
         Ok(code) => code.into(),

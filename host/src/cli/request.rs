@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{
-    Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, RunArguments, Verb,
+    Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InspectArguments, JailFlags, OnError,
+    OneCall, RunArguments, Verb,
 };
 use super::inputs::{Binding, Text};
 use super::objects::Objects;
@@ -20,6 +21,8 @@ pub(crate) enum Request {
     Run(RunArguments),
     /// Describe a module.
     Inspect(InspectArguments),
+    /// Describe the machine.
+    Doctor(DoctorArguments),
 }
 
 /// Everything about a job that the command line says.
@@ -41,6 +44,7 @@ pub(crate) struct Calls {
     pub(crate) output_bytes_max: Option<u64>,
     /// Names and values that the task may see.
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) jail: JailFlags,
     pub(crate) shape: Shape,
     pub(crate) strings: Strings,
     pub(crate) objects: Objects,
@@ -85,6 +89,7 @@ impl Request {
         };
         let (target, inputs, flags) = match arguments.verb {
             Verb::Inspect(inspect) => return Ok(Self::Inspect(inspect)),
+            Verb::Doctor(doctor) => return Ok(Self::Doctor(doctor)),
             Verb::Run(run) => return Ok(Self::Run(run)),
             Verb::Map(map) => each(Binding::One, map),
             Verb::Starmap(starmap) => each(Binding::Many, starmap),
@@ -106,6 +111,7 @@ impl Request {
             memory_bytes_max: flags.max_memory,
             output_bytes_max: flags.max_output,
             environment: granted(flags.env, variable)?,
+            jail: flags.jail,
             shape: flags.format,
             strings: if flags.raw { Strings::Raw } else { Strings::Quoted },
             objects: Objects::new(flags.objects)?,

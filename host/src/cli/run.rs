@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::request::granted;
 use super::{Refusal, module_file};
 use crate::channel::control::{Control, ControlError, Run, Wishes, WorkerSays};
-use crate::pool::compile::{Cache, CompileTerms, START_TIME_MAX, artifact, greet};
+use crate::pool::compile::{Cache, START_TIME_MAX, artifact, greet};
 use crate::pool::{self, MEMORY_BYTES_DEFAULT};
 use crate::process::child::Exit as Ended;
 use crate::process::nursery;
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: RunArguments) -> Result<u8, Refusal> {
             format!("{name} is no WASI command: it exports no _start; `map` and `apply` call its tasks");
         return Err(Refusal::new(Exit::Unusable, anyhow::Error::msg(text)));
     }
-    let terms = CompileTerms::default();
+    let terms = arguments.jail.compile_terms();
     let code = artifact(&wasm, &name, Cache::of_user().as_ref(), &terms).map_err(unusable)?;
     let environment = granted(arguments.env, |name| std::env::var(name).ok());
     let environment = environment.map_err(|text| Refusal::new(Exit::Usage, anyhow::Error::msg(text)))?;

@@ -7,7 +7,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -206,8 +206,8 @@ fn reason_of_death(exit: Exit, last_words: &str, terms: &CompileTerms) -> String
     }
     match exit {
         Exit::Signal(signal) if signal == Signal::XCPU.as_raw() => took_too_long(terms),
-        Exit::Signal(signal) if signal == Signal::SYS.as_raw() => {
-            format!("ended in a break-out: the compiler {exit}, for a system call that it must not make")
+        _ if exit.is_break_out() => {
+            format!("ended its compiler: it {exit}, because it tried a system call that no compiler may make")
         }
         _ => {
             let said = printable(last_words.trim(), LAST_WORDS_CHARACTERS_MAX);
@@ -272,6 +272,12 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).ok()?;
         is_ours_alone(&fs::symlink_metadata(directory).ok()?)
             .then(|| Self { directory: directory.to_owned() })
+    }
+
+    /// Where it is.
+    #[cfg(feature = "cli")]
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Path of the entry for a module: its name tells the bytes, the engine and the machine.

@@ -134,7 +134,7 @@ fn start_process(role: Role, control: OwnedFd) -> Result<(Pid, OwnedFd), SpawnEr
         .stderr(Stdio::null());
     match role {
         // Ctrl-C at a terminal goes to the supervisor, which decides what becomes of its workers.
-        Role::Worker | Role::Compiler => drop(command.process_group(0)),
+        Role::Worker | Role::Compiler | Role::Trial => drop(command.process_group(0)),
         // wasmtime-wasi's runtime takes a thread per core otherwise, to wait for one program.
         Role::Command => drop(command.env("TOKIO_WORKER_THREADS", "1")),
     }

@@ -22,6 +22,8 @@ pub(crate) enum Role {
     Compiler,
     /// Runs one WASI program.
     Command,
+    /// Confines itself as a worker does, tells what came of it, and ends.
+    Trial,
 }
 
 impl Role {
@@ -30,6 +32,7 @@ impl Role {
             Self::Worker => "worker",
             Self::Compiler => "compiler",
             Self::Command => "command",
+            Self::Trial => "trial",
         }
     }
 
@@ -45,7 +48,8 @@ impl Role {
             return None;
         }
         let role = arguments.next()?;
-        [Self::Worker, Self::Compiler, Self::Command].into_iter().find(|known| role == known.name())
+        let known = [Self::Worker, Self::Compiler, Self::Command, Self::Trial];
+        known.into_iter().find(|known| role == known.name())
     }
 }
 

@@ -16,6 +16,8 @@
 //! What is not here: processes and their confinement, regions, descriptors, scheduling. The supervisor's part never
 //! loads machine code; the worker's part never compiles.
 
+#[cfg(feature = "break-out")]
+pub(crate) mod break_out;
 pub(crate) mod catalog;
 pub(crate) mod compile;
 pub(crate) mod driver;

@@ -149,6 +149,8 @@ impl Plot {
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
         shared::add_to_linker(&mut linker)?;
+        #[cfg(feature = "break-out")]
+        super::break_out::add_to_linker(&mut linker)?;
         Ok(House {
             engine,
             drivers,

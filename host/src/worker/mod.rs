@@ -6,6 +6,7 @@
 
 pub(crate) mod command;
 pub(crate) mod compiler;
+pub(crate) mod trial;
 
 use std::time::Duration;
 

@@ -34,9 +34,11 @@ pub(crate) mod rights;
 mod ruleset;
 
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
+use serde::{Deserialize, Serialize};
 
 use self::layers::{Layer, Layers};
 use self::rights::{Judgement, Refusal};
@@ -67,8 +69,22 @@ pub(crate) struct GrantedDirectory {
 pub(crate) struct Confinement {
     inmate: Inmate,
     wishes: Wishes,
+    landlock_abi: u32,
     /// What is in place.
     done: Layers,
+    /// How long the steps took so far.
+    time: Duration,
+}
+
+/// What came of a confinement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// What is in place.
+    pub(crate) layers: Layers,
+    /// Version of Landlock's interface; 0 where there is none.
+    pub(crate) landlock_abi: u32,
+    /// How long all steps took.
+    pub(crate) time: Duration,
 }
 
 impl Confinement {
@@ -78,8 +94,10 @@ impl Confinement {
     ///
     /// When a right can be seen to stay that must go.
     pub(crate) fn begin(inmate: Inmate, wishes: Wishes) -> Result<Self, Refusal> {
+        let started = Instant::now();
         ask_beforehand();
-        let mut begun = Self { inmate, wishes, done: Layers::default() };
+        let landlock_abi = layers::landlock_abi().unwrap_or(0);
+        let mut begun = Self { inmate, wishes, landlock_abi, done: Layers::default(), time: Duration::ZERO };
         begun.done.note(Layer::NoNewPrivs, rustix::thread::set_no_new_privs(true).is_ok());
         let hidden = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
         begun.done.note(Layer::NotDumpable, hidden.is_ok());
@@ -88,11 +106,12 @@ impl Confinement {
         let _ = limit(Resource::Core, 0);
         let mut promised = Layers::promised();
         match wishes.directories {
-            Directories::None => begun.done = begun.done.with(ruleset::confine(&[]).unwrap_or_default()),
-            Directories::Granted => {
-                promised = promised.with(Layers::of_landlock(layers::landlock_abi().unwrap_or(0)));
+            Directories::None => {
+                begun.done = begun.done.with(ruleset::confine(landlock_abi, &[]).unwrap_or_default())
             }
+            Directories::Granted => promised = promised.with(Layers::of_landlock(landlock_abi)),
         }
+        begun.time += started.elapsed();
         begun.demand(begun.done.with(promised))?;
         Ok(begun)
     }
@@ -108,22 +127,25 @@ impl Confinement {
             Directories::None => return Err("directories were granted to a process born without".into()),
             Directories::Granted => {}
         }
-        self.done = self.done.with(ruleset::confine(directories).unwrap_or_default());
+        self.done = self.done.with(ruleset::confine(self.landlock_abi, directories).unwrap_or_default());
         self.demand(self.done.with(Layers::promised())).map_err(|refusal| refusal.to_string())
     }
 
     /// Step 5. Afterwards only listed system calls are possible, on all threads.
     pub(crate) fn filter(&mut self) {
+        let started = Instant::now();
         let filtered = filter::confine(self.inmate, self.wishes.directories);
         self.done.note(Layer::Filter, filtered.is_ok());
+        self.time += started.elapsed();
     }
 
-    /// Step 7. Returns what is in place.
+    /// Step 7. Returns what came of all steps.
     ///
     /// # Errors
     ///
     /// When a right stays that must go.
-    pub(crate) fn lock(mut self) -> Result<Layers, Refusal> {
+    pub(crate) fn lock(mut self) -> Result<Report, Refusal> {
+        let started = Instant::now();
         if self.wishes.directories == Directories::None {
             self.done.note(Layer::NoDescriptors, limit(Resource::Nofile, 0).is_ok());
         }
@@ -134,7 +156,8 @@ impl Confinement {
             self.done.note(Layer::Filter, is_locked);
         }
         self.demand(self.done)?;
-        Ok(self.done)
+        let time = self.time + started.elapsed();
+        Ok(Report { layers: self.done, landlock_abi: self.landlock_abi, time })
     }
 
     fn demand(&self, layers: Layers) -> Result<(), Refusal> {

@@ -13,20 +13,19 @@ use landlock::{
 };
 
 use super::GrantedDirectory;
-use super::layers::{Layers, landlock_abi};
+use super::layers::Layers;
 
 /// The newest interface that we know the rights of. What an older kernel lacks is left out, and told by its layers.
 const NEWEST: ABI = ABI::V9;
 
 /// Confines the calling thread, and all that it starts, to these directories.
 ///
-/// Returns what the kernel has put in place.
+/// Returns what the kernel has put in place, of the interface that it says to have.
 ///
 /// # Errors
 ///
 /// The kernel's reasons: it has no Landlock, or the ruleset was refused.
-pub(super) fn confine(directories: &[GrantedDirectory]) -> io::Result<Layers> {
-    let abi = landlock_abi()?;
+pub(super) fn confine(abi: u32, directories: &[GrantedDirectory]) -> io::Result<Layers> {
     let refused = |error: landlock::RulesetError| io::Error::other(error);
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)

@@ -1,0 +1,24 @@
+//! Runs a command on a kernel that lacks system calls: `without-calls NUMBER=ERRNO... -- COMMAND ARGUMENT...`.
+//!
+//! Each call fails with that error, here and in all processes that the command starts.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let middle = arguments.iter().position(|argument| argument == "--").ok_or("no -- before the command")?;
+    let (calls, command) = (&arguments[..middle], &arguments[middle + 1..]);
+    for call in calls {
+        let (number, errno) = call.split_once('=').ok_or("calls are NUMBER=ERRNO")?;
+        let rules = BTreeMap::from([(number.parse()?, Vec::new())]);
+        let (otherwise, here) = (SeccompAction::Allow, SeccompAction::Errno(errno.parse()?));
+        let filter = SeccompFilter::new(rules, otherwise, here, std::env::consts::ARCH.try_into()?)?;
+        seccompiler::apply_filter(&BpfProgram::try_from(filter)?)?;
+    }
+    let (program, arguments) = command.split_first().ok_or("no command")?;
+    Err(Command::new(program).args(arguments).exec().into())
+}
