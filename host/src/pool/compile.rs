@@ -192,11 +192,14 @@ fn talk(
     control.receive(terms.time_max)
 }
 
+/// What is said when memory runs out: by the standard library before it aborts, by the code generator, by the system.
+const OUT_OF_MEMORY: [&str; 4] =
+    ["memory allocation of", "out of memory", "out-of-memory", "Cannot allocate memory"];
+
 /// Why a compiler died that has not answered: "compiling module m ...".
 fn reason_of_death(exit: Exit, last_words: &str, terms: &CompileTerms) -> String {
     let memory = Size(terms.memory_bytes_max);
-    // The standard library's words, before it aborts.
-    if last_words.contains("memory allocation of") {
+    if OUT_OF_MEMORY.iter().any(|words| last_words.contains(words)) {
         return format!(
             "took more memory than its limit of {memory}: raise max_compile_memory (--max-compile-memory)"
         );

@@ -10,7 +10,7 @@ use super::shake_hands;
 use crate::channel::control::{Compile, CompilerSays, Control};
 use crate::process::jail::{Confinement, Inmate};
 use crate::process::reentry;
-use crate::sandbox::compile::compile;
+use crate::sandbox::compile::{CompileError, compile};
 
 /// How long a supervisor may take to say what to compile.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -52,6 +52,8 @@ fn serve(control: &Control, mut confinement: Confinement) -> Result<(), Trouble>
         return Ok(control.send(&CompilerSays::Refused(refusal.to_string()), &[])?);
     }
     match compile(&wasm) {
+        // Told as if it had been noticed too late, which is the more frequent case.
+        Err(error @ CompileError::OutOfMemory) => return Err(error.into()),
         Err(error) => control.send(&CompilerSays::Invalid(error.to_string()), &[])?,
         Ok(artifact) => {
             File::from(module).write_all(&artifact.module)?;
