@@ -31,8 +31,10 @@ const OBJECTS_TIME_MAX: Duration = Duration::from_secs(30);
 /// Runs this process as a worker, to its end.
 pub(crate) fn main() -> ! {
     let control = Control::from_descriptor(reentry::settle());
-    let Ok(confinement) = shake_hands(&control, Inmate::Worker) else { std::process::exit(1) };
+    let Ok(mut confinement) = shake_hands(&control, Inmate::Worker) else { std::process::exit(1) };
     report_panics(&control);
+    // While the supervisor is still busy with the module, most often.
+    confinement.filter_early();
     match open(&control, confinement) {
         Ok(Some(room)) => serve(room, &control),
         Ok(None) => std::process::exit(0),

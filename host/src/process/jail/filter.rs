@@ -98,14 +98,17 @@ const LIVING: &[Entry] = &[
     (libc::SYS_write, Always),
 ];
 
-/// What loading needs besides, until the lock.
+/// What loading needs besides, until the lock: frames and descriptors arrive, and what they lead to is mapped.
 const LOADING: &[Entry] = &[
+    (libc::SYS_fcntl, Among(1, &[libc::F_DUPFD_CLOEXEC as u64])),
     (libc::SYS_fstat, Always),
     (libc::SYS_lseek, Always),
     (libc::SYS_newfstatat, Always),
+    (libc::SYS_pread64, Always),
     (libc::SYS_prctl, Among(0, &[libc::PR_SET_NO_NEW_PRIVS as u64, libc::PR_SET_MDWE as u64])),
     (libc::SYS_prlimit64, Among(0, &[0])),
     (libc::SYS_read, Always),
+    (libc::SYS_recvmsg, Always),
     (libc::SYS_seccomp, Always),
     (libc::SYS_statx, Always),
 ];
@@ -221,7 +224,8 @@ pub(super) fn lock(inmate: Inmate, directories: Directories) -> Result<(), secco
     let mut calls = Calls::default();
     calls.add(&(libc::SYS_mmap, Exactly(2, EXECUTABLE, 0)));
     calls.add(&(libc::SYS_mprotect, Exactly(2, EXECUTABLE, 0)));
-    let kept: Vec<libc::c_long> = extras(inmate, directories).map(|(number, _)| *number).collect();
+    let kept = LIVING.iter().chain(extras(inmate, directories));
+    let kept: Vec<libc::c_long> = kept.map(|(number, _)| *number).collect();
     for (number, _) in LOADING.iter().filter(|(number, _)| !kept.contains(number)) {
         calls.add(&(*number, Always));
     }

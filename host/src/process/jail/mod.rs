@@ -15,7 +15,7 @@
 //! | 2 | [`Confinement::begin`] | no new privileges; not dumpable; no core files; no capabilities |
 //! | 3 | [`Confinement::begin`] | Landlock, while there is one thread; with granted directories this waits for step 4 |
 //! | 4 | [`Confinement::admit`] | Landlock for granted directories, which come with the module |
-//! | 5 | [`Confinement::filter`] | the engine and all threads exist: only listed system calls from now on |
+//! | 5 | [`Confinement::filter`] | all threads exist: only listed system calls from now on; in a worker without directories this comes before step 4, while it waits for its module |
 //! | 6 | | the module's code is mapped: the only time that memory becomes executable |
 //! | 7 | [`Confinement::lock`] | no further descriptor, no new executable memory, no further filter |
 //! | 8 | | "ready"; guest code may run |
@@ -131,8 +131,18 @@ impl Confinement {
         self.demand(self.done.with(Layers::promised())).map_err(|refusal| refusal.to_string())
     }
 
-    /// Step 5. Afterwards only listed system calls are possible, on all threads.
+    /// Step 5 at once, where no directories will come, which need what the filter forbids.
+    pub(crate) fn filter_early(&mut self) {
+        if self.wishes.directories == Directories::None {
+            self.filter();
+        }
+    }
+
+    /// Step 5, if that was not done before. Afterwards only listed system calls are possible, on all threads.
     pub(crate) fn filter(&mut self) {
+        if self.done.has(Layer::Filter) {
+            return;
+        }
         let started = Instant::now();
         let filtered = filter::confine(self.inmate, self.wishes.directories);
         self.done.note(Layer::Filter, filtered.is_ok());
