@@ -104,14 +104,15 @@ pub(crate) struct RunArguments {
     /// Most memory of the program: 512KiB, 64MiB, 1GiB [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(crate) max_memory: Option<u64>,
-    #[command(flatten)]
-    pub(crate) jail: JailFlags,
     /// A .wasm or .wat file that exports _start
     #[arg(value_name = "MODULE", value_parser = path_parser())]
     pub(crate) module: PathBuf,
     /// The program's arguments, as they stand
     #[arg(value_name = "ARGUMENT", value_parser = unguarded, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<String>,
+    // Last: its heading would be that of what follows.
+    #[command(flatten)]
+    pub(crate) jail: JailFlags,
 }
 
 /// `doctor`.
@@ -214,9 +215,9 @@ pub(crate) struct JailFlags {
     /// Most memory that compiling the module may take [default: 4GiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(crate) max_compile_memory: Option<u64>,
-    /// Go on where this machine's kernel cannot take every right from the processes that meet the module
+    /// Go on where this machine's kernel cannot confine processes as they must be
     ///
-    /// They are confined as far as it can. `wasmpool doctor` shows how far that is.
+    /// They are confined as far as it can; `wasmpool doctor` shows how far that is.
     #[arg(long)]
     pub(crate) insecure: bool,
 }
@@ -633,7 +634,7 @@ mod tests {
 
     #[test]
     fn help_shows_examples_and_stays_within_the_page() {
-        for verb in ["map", "starmap", "apply", "inspect"] {
+        for verb in ["map", "starmap", "apply", "inspect", "doctor"] {
             for flag in ["-h", "--help"] {
                 let help = typed(&[verb, flag]).expect_err("help").render().to_string();
                 assert!(help.contains(&format!("Examples:\n  wasmpool {verb} ")), "{help}");
