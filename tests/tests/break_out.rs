@@ -17,6 +17,7 @@ const BREAKER: &str = r#"(module
   (memory (export "memory") 2)
   (data (i32.const 0) "/etc/passwd\00")
   (data (i32.const 64) "/proc/self/fd/0\00")
+  (data (i32.const 128) "\00\10\00\00\00\00\00\00\00\10\00\00\00\00\00\00")
   (func (export "address") (param i32) (result i64) (call $address (local.get 0)))
   (func (export "cube") (param i64) (result i64)
     (i64.mul (local.get 0) (i64.mul (local.get 0) (local.get 0))))
@@ -30,6 +31,9 @@ const PAGE: i32 = 65536;
 /// Where the module has a path, and where the path of a descriptor.
 const PATH: i32 = 0;
 const DESCRIPTOR_PATH: i32 = 64;
+
+/// Where it has a limit of 4,096, twice.
+const RAISED: i32 = 128;
 
 const SIGSYS: Exit = Exit::Signal(31);
 
@@ -314,4 +318,68 @@ fn insecure_takes_no_layer_away() {
     let breakout = Breakout { fixture: &fixture, other: 0 };
     assert_eq!(breakout.call(libc::SYS_socket, &[Is(2), Is(1), NONE]), Err(SIGSYS));
     cubes(&fixture.module);
+}
+
+/// Name of the test that [`the_other_layers_hold_without_the_filter`] runs on another kernel.
+const WITHOUT_FILTER: &str = "what_the_other_layers_hold";
+
+#[test]
+fn the_other_layers_hold_without_the_filter() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_without-calls"));
+    command.arg(format!("{}={}", libc::SYS_seccomp, libc::ENOSYS)).arg("--");
+    command.arg(std::env::current_exe().expect("this program"));
+    let output = command.args([WITHOUT_FILTER, "--exact", "--ignored"]).output().expect("an output");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "runs on a kernel without filters, where another test starts it"]
+fn what_the_other_layers_hold() {
+    let abi = landlock_abi();
+    let fixture = text_in(builder(1).insecure(true), "breaker", BREAKER);
+    let breakout = Breakout { fixture: &fixture, other: 0 };
+    let fails = |what: &str, is_there: bool, number: i64, arguments: &[Argument], errnos: &[i32]| {
+        let came = breakout.call(number, arguments);
+        let expected = |errno: &i32| came == Ok(-i64::from(*errno));
+        assert!(!is_there || errnos.iter().any(expected), "{what}: {came:?}");
+        cubes(&fixture.module);
+    };
+    let has = |least: i64| abi >= least;
+    fails("open", true, libc::SYS_openat, &[HERE, At(PATH), NONE], &[libc::EACCES, libc::EMFILE]);
+    let write = Is(libc::O_RDWR.into());
+    fails(
+        "reopen",
+        has(1),
+        libc::SYS_openat,
+        &[HERE, At(DESCRIPTOR_PATH), write],
+        &[libc::EACCES, libc::EMFILE],
+    );
+    fails("truncate", has(3), libc::SYS_truncate, &[At(PATH), NONE], &[libc::EACCES]);
+    fails("execve", has(1), libc::SYS_execve, &[At(PATH), NONE, NONE], &[libc::EACCES]);
+    fails("unlink", has(1), libc::SYS_unlink, &[At(PATH)], &[libc::EACCES]);
+    fails("socket", true, libc::SYS_socket, &[Is(2), Is(1), NONE], &[libc::EMFILE]);
+    fails("memfd", true, libc::SYS_memfd_create, &[At(PATH), NONE], &[libc::EMFILE]);
+    fails("pidfd", true, libc::SYS_pidfd_open, &[Supervisor, NONE], &[libc::EMFILE]);
+    fails("signal", has(6), libc::SYS_kill, &[Supervisor, NONE], &[libc::EPERM]);
+    fails("ptrace", has(1), libc::SYS_ptrace, &[Is(libc::PTRACE_ATTACH.into()), Supervisor], &[libc::EPERM]);
+    // The same two words are a piece of memory: its address and its length.
+    let peek = [Supervisor, At(RAISED), Is(1), At(RAISED), Is(1), NONE];
+    fails("read the supervisor", has(1), libc::SYS_process_vm_readv, &peek, &[libc::EPERM]);
+    fails("raise limits", true, libc::SYS_prlimit64, &[NONE, Is(7), At(RAISED), NONE], &[libc::EPERM]);
+    fails("chroot", true, libc::SYS_chroot, &[At(PATH)], &[libc::EPERM, libc::ENOTDIR]);
+    fails("mount", true, libc::SYS_mount, &[At(PATH), At(PATH), At(PATH), NONE, NONE], &[libc::EPERM]);
+    fails("setgroups", true, libc::SYS_setgroups, &[NONE, NONE], &[libc::EPERM]);
+    let lock = breakout.call(libc::SYS_prctl, &[Is(libc::PR_GET_MDWE.into())]) == Ok(1);
+    fails("new code", lock, libc::SYS_mprotect, &[At(PAGE), Is(4096), CODE], &[libc::EACCES]);
+}
+
+/// The version of Landlock's interface here; below 1 for none.
+fn landlock_abi() -> i64 {
+    let report = std::process::Command::new(env!("CARGO_BIN_EXE_wasmpool-under-test"))
+        .args(["doctor", "--json"])
+        .output()
+        .expect("a report");
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout).expect("JSON");
+    report["landlock_abi"].as_i64().expect("a number")
 }

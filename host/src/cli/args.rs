@@ -637,7 +637,7 @@ mod tests {
         for verb in ["map", "starmap", "apply", "inspect", "doctor"] {
             for flag in ["-h", "--help"] {
                 let help = typed(&[verb, flag]).expect_err("help").render().to_string();
-                assert!(help.contains(&format!("Examples:\n  wasmpool {verb} ")), "{help}");
+                assert!(help.contains(&format!("Examples:\n  wasmpool {verb}")), "{help}");
                 assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
             }
         }
