@@ -70,10 +70,12 @@ const LIVING: &[Entry] = &[
     (libc::SYS_futex_waitv, Always),
     (libc::SYS_gettimeofday, Always),
     (libc::SYS_nanosleep, Always),
+    #[cfg(target_arch = "x86_64")]
     (libc::SYS_poll, Always),
     (libc::SYS_ppoll, Always),
     (libc::SYS_restart_syscall, Always),
     (libc::SYS_sched_yield, Always),
+    #[cfg(target_arch = "x86_64")]
     (libc::SYS_time, Always),
     // Itself.
     (libc::SYS_getcpu, Always),
@@ -118,11 +120,11 @@ const PROGRAM: &[Entry] = &[
     (libc::SYS_clone, Exactly(0, THREAD, NEW_WORLDS)),
     (libc::SYS_epoll_ctl, Always),
     (libc::SYS_epoll_pwait, Always),
+    #[cfg(target_arch = "x86_64")]
     (libc::SYS_epoll_wait, Always),
     (libc::SYS_fstat, Always),
-    // A filter that sees no paths cannot tell this from a look at any file, which tells names and sizes, but opens
-    // nothing.
-    (libc::SYS_ioctl, Among(1, &[libc::TCGETS as u64, libc::TIOCGWINSZ as u64])),
+    // Whether a stream is a terminal, and no more: the terminal is the user's own, and some calls type into it.
+    (libc::SYS_ioctl, Among(1, &[libc::TCGETS, libc::TIOCGWINSZ])),
     (libc::SYS_prctl, Among(0, &[libc::PR_SET_NAME as u64])),
     (libc::SYS_read, Always),
     (libc::SYS_readv, Always),
@@ -132,6 +134,9 @@ const PROGRAM: &[Entry] = &[
 ];
 
 /// What granted directories need, for whoever has them. Which files these calls reach is Landlock's affair.
+///
+/// Landlock does not govern looks at a file's name, size and times: a process with granted directories can ask for
+/// those of any path that its user can reach, and change none.
 const FILES: &[Entry] = &[
     (libc::SYS_fadvise64, Always),
     (libc::SYS_fallocate, Always),

@@ -3,6 +3,7 @@
 //! A layer is named after what holds once it is in place, not after the mechanism. Which rights it takes away is
 //! [`super::rights`]'s affair. What is found here are values, so that whoever judges them can be given made-up ones.
 #![allow(unsafe_code, reason = "questions to the kernel that have no safe function")]
+#![cfg_attr(not(feature = "cli"), allow(dead_code, reason = "`doctor` tells more than a pool asks for"))]
 
 use serde::{Deserialize, Serialize};
 

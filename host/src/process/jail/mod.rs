@@ -13,16 +13,20 @@
 //! |---|---|---|
 //! | 1 | first thing | every inherited descriptor is closed but the control socket ([`super::reentry::settle`]) |
 //! | 2 | [`Confinement::begin`] | no new privileges; not dumpable; no core files; no capabilities |
-//! | 3 | [`Confinement::begin`] | Landlock, while there is one thread; with granted directories this waits for step 4 |
-//! | 4 | [`Confinement::admit`] | Landlock for granted directories, which come with the module |
-//! | 5 | [`Confinement::filter`] | all threads exist: only listed system calls from now on; in a worker without directories this comes before step 4, while it waits for its module |
-//! | 6 | | the module's code is mapped: the only time that memory becomes executable |
-//! | 7 | [`Confinement::lock`] | no further descriptor, no new executable memory, no further filter |
-//! | 8 | | "ready"; guest code may run |
+//! | 3 | [`Confinement::begin`] | Landlock, while there is one thread |
+//! | 4 | [`Confinement::filter_early`] | a worker waits for its module: only listed system calls from now on |
+//! | 5 | [`Confinement::admit`] | the module and what is granted to it are told, but not looked at |
+//! | 6 | [`Confinement::filter`] | a compiler or a program has its threads: only listed system calls from now on |
+//! | 7 | | the module is looked at: its code is mapped, the only time that memory becomes executable |
+//! | 8 | [`Confinement::lock`] | no further descriptor, no new executable memory, no further filter |
+//! | 9 | | "ready"; guest code may run |
 //!
-//! What must be true at step 8 is that every [`rights::Right`] is gone, by whichever [`layers::Layer`]s the kernel has.
+//! Granted directories come with the module, so a process that will get some takes step 3 within step 5, and a worker
+//! step 4 as step 6. A compiler locks before it looks at the module, for it maps no code.
+//!
+//! What must be true at step 9 is that every [`rights::Right`] is gone, by whichever [`layers::Layer`]s the kernel has.
 //! The process itself judges that: once at step 3, from what is done and what the kernel promises of the rest, so that
-//! a pool hears of it before it has work; and again at step 7, from what was done. If a right is left, the process
+//! a pool hears of it before it has work; and again at step 8, from what was done. If a right is left, the process
 //! refuses, unless the supervisor's [`Wishes`] say that this is accepted; then it goes on with as many layers as there
 //! are. `insecure` never takes a layer away.
 //!
@@ -116,7 +120,7 @@ impl Confinement {
         Ok(begun)
     }
 
-    /// Step 4. The calling thread must be the only one.
+    /// Step 5. The calling thread must be the only one.
     ///
     /// # Errors
     ///
@@ -131,14 +135,14 @@ impl Confinement {
         self.demand(self.done.with(Layers::promised())).map_err(|refusal| refusal.to_string())
     }
 
-    /// Step 5 at once, where no directories will come, which need what the filter forbids.
+    /// Step 4, where no directories will come: those need what the filter forbids.
     pub(crate) fn filter_early(&mut self) {
         if self.wishes.directories == Directories::None {
             self.filter();
         }
     }
 
-    /// Step 5, if that was not done before. Afterwards only listed system calls are possible, on all threads.
+    /// Step 6, unless step 4 was taken. Afterwards only listed system calls are possible, on all threads.
     pub(crate) fn filter(&mut self) {
         if self.done.has(Layer::Filter) {
             return;
@@ -149,7 +153,7 @@ impl Confinement {
         self.time += started.elapsed();
     }
 
-    /// Step 7. Returns what came of all steps.
+    /// Step 8. Returns what came of all steps.
     ///
     /// # Errors
     ///

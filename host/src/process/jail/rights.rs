@@ -3,6 +3,7 @@
 //! What counts is that a right is gone, not by which layer. Where the kernel has several layers for one right, a
 //! fault in one of them gives nothing away; where it has one, the process is confined all the same; where it has
 //! none, no process is started unless somebody who knows what that means asks for it.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, reason = "`doctor` tells more than a pool asks for"))]
 
 use super::layers::{Layer, Layers};
 use crate::channel::control::Directories;
