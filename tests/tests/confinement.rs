@@ -199,3 +199,15 @@ fn the_command_limits_compiling_by_flags() {
     let says = ["took longer than its limit of 500ms", "--max-compile-time"];
     check(NOTHING, &["map", path, "f", "1", "--max-compile-time", "500ms"], "", &says, UNUSABLE);
 }
+
+#[test]
+#[ignore = "a measurement: run it alone, with --release and --nocapture"]
+fn how_long_confinement_takes() {
+    use std::io::Write;
+    let mut times: Vec<u64> = (0..50).filter_map(|_| doctor(NOTHING).0["confinement_us"].as_u64()).collect();
+    times.sort_unstable();
+    let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
+    let said =
+        writeln!(std::io::stderr(), "confinement: {least} us at least, {median} median, {most} at most");
+    said.expect("a reader");
+}
