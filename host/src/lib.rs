@@ -57,9 +57,10 @@ pub mod lies {
 pub use channel::control::DirRights;
 pub use channel::ring::Stream;
 pub use pool::{
-    Builder, CALL_TIME_DEFAULT, DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, DIRECTORIES_MAX,
-    Error, ErrorKind, Failure, FailureKind, MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome,
-    PRINTED_BYTES_DEFAULT, Pool, Task, WORKERS_MAX,
+    Builder, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, DETERMINISTIC_FUEL_DEFAULT,
+    DETERMINISTIC_TIME_DEFAULT, DIRECTORIES_MAX, Error, ErrorKind, Failure, FailureKind,
+    MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome, PRINTED_BYTES_DEFAULT, Pool, Task,
+    WORKERS_MAX,
 };
 pub use process::child::Exit;
 
@@ -74,8 +75,19 @@ pub fn init() {
         Some(Role::Worker) => worker::main(),
         Some(Role::Compiler) => worker::compiler::main(),
         Some(Role::Command) => worker::command::main(),
+        Some(Role::Trial) => worker::trial::main(),
         None => reentry::remember_executable(),
     }
+}
+
+/// Lets modules do in their workers what only code that has broken out of WebAssembly can: tests of the jail need to.
+///
+/// It counts for this process alone, so a program must call it before [`init`], which is where its workers' lives
+/// begin. The `wasmpool` command never does.
+#[cfg(feature = "break-out")]
+#[doc(hidden)]
+pub fn allow_break_outs() {
+    sandbox::break_out::allow();
 }
 
 /// Calls [`init`] before `main`, for tests and other programs whose `main` is not their own.
@@ -88,9 +100,16 @@ pub fn init() {
 #[macro_export]
 macro_rules! test_support {
     () => {
+        $crate::test_support!(@before {});
+    };
+    (break_outs) => {
+        $crate::test_support!(@before { $crate::allow_break_outs(); });
+    };
+    (@before $before:block) => {
         #[allow(unsafe_code, reason = "a function that runs before main")]
         const _: () = {
             extern "C" fn init() {
+                $before
                 $crate::init();
             }
             // SAFETY: the C library calls every function of this section once, after the standard library has found

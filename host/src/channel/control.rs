@@ -42,6 +42,27 @@ pub(crate) struct Hello {
     pub(crate) version: u32,
     /// Process id of the supervisor, so that the process can tell whether its parent is still alive.
     pub(crate) supervisor: u32,
+    /// How the process is to confine itself.
+    pub(crate) wishes: Wishes,
+}
+
+/// How a process is to confine itself; what that takes is `process::jail`'s affair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wishes {
+    /// A right that cannot be taken away is accepted.
+    pub(crate) insecure: bool,
+    /// Whether directories will be granted.
+    pub(crate) directories: FileAccess,
+}
+
+/// Whether a process will be granted directories, which is settled when it is born.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FileAccess {
+    /// It opens no files at all.
+    #[default]
+    None,
+    /// It gets descriptors of directories with its module, and may open what lies below them.
+    Granted,
 }
 
 /// Answer to [`Hello`].
@@ -49,6 +70,8 @@ pub(crate) struct Hello {
 pub(crate) struct HelloBack {
     /// [`VERSION`] of the process.
     pub(crate) version: u32,
+    /// Why it cannot confine itself as it must, and ends.
+    pub(crate) refusal: Option<String>,
 }
 
 /// Tells a worker to serve a module; with the descriptors of module, drivers, down and up region, and [`Service`].
@@ -241,7 +264,10 @@ pub(crate) enum WorkerSays {
     Panicked(String),
 }
 
-/// Asks the compiler process for a module; with a descriptor of the module's bytes.
+/// Asks the compiler process for a module; with the descriptors of the module's bytes, and of three empty files: for the
+/// code of the module, for that of its drivers, and for what the process says when it breaks, its standard error.
+///
+/// The files are the supervisor's, for a confined process can neither make any nor send descriptors.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Compile {
     /// Most bytes of memory that compiling may take.
@@ -252,16 +278,15 @@ pub(crate) struct Compile {
     pub(crate) code: CodeKind,
 }
 
-/// What the compiler process answers; with the descriptors of module and drivers when it is `Compiled`.
+/// What the compiler process answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum CompilerSays {
-    /// Done. `has_drivers` tells whether the second descriptor holds anything.
-    Compiled {
-        /// Whether the module has numeric exports, and so drivers.
-        has_drivers: bool,
-    },
+    /// Done: the files hold the code. That of the drivers is empty when the module has no numeric exports.
+    Compiled,
     /// The module is at fault, and how.
     Invalid(String),
+    /// The process is not confined as it must be, and why.
+    Refused(String),
 }
 
 /// What a process said in words, fit for a message: it may have been anything at all.
@@ -285,6 +310,9 @@ pub(crate) enum ControlError {
     /// No frame came in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// The process cannot be confined, so it does not work.
+    #[error("{0}")]
+    Unconfined(String),
     /// The frame means nothing.
     #[error("a control frame cannot be read: {0}")]
     Garbled(String),
@@ -359,11 +387,25 @@ impl Control {
     }
 
     /// Whether the partner has closed its end, without waiting.
+    ///
+    /// For those who expect no more frames: one that has come hides the end. It works without the right to any
+    /// further descriptor, which `poll` does not.
     pub(crate) fn is_closed(&self) -> bool {
-        let mut polled = [PollFd::new(&self.socket, PollFlags::empty())];
-        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let ready = rustix::event::poll(&mut polled, Some(&none));
-        ready.is_ok() && polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match rustix::net::recv(&self.socket, &mut [0_u8; 1][..], flags) {
+            Ok((_, bytes)) => bytes == 0,
+            Err(Errno::AGAIN | Errno::INTR) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Another descriptor of the same end.
+    ///
+    /// # Errors
+    ///
+    /// When the process may have no more descriptors.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()? })
     }
 
     fn wait(&self, limit: Option<Duration>) -> Result<(), ControlError> {
@@ -448,7 +490,7 @@ mod tests {
     #[test]
     fn frames_and_descriptors_arrive() {
         let (ours, theirs) = pair();
-        let hello = Hello { version: VERSION, supervisor: 7 };
+        let hello = Hello { version: VERSION, supervisor: 7, wishes: Wishes::default() };
         ours.send(&hello, &[ours.as_fd(), theirs.as_fd()]).expect("sent");
         let (received, descriptors): (Hello, _) =
             theirs.receive_with_descriptors(Some(SOON)).expect("received");
@@ -463,7 +505,7 @@ mod tests {
         drop(theirs);
         assert!(ours.is_closed());
         assert!(matches!(ours.receive::<Hello>(SOON), Err(ControlError::Closed)));
-        let sent = ours.send(&HelloBack { version: 1 }, &[]);
+        let sent = ours.send(&HelloBack { version: 1, refusal: None }, &[]);
         assert!(matches!(sent, Err(ControlError::Closed)), "{sent:?}");
     }
 

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -18,6 +19,8 @@ use super::limits::{InstanceFlags, LimitFlags};
 use super::objects::declare::{self, Declaration};
 use super::output::Shape;
 use super::quantity::{self, Workers};
+use crate::channel::control::Wishes;
+use crate::pool::compile::CompileTerms;
 
 /// Runs tasks of WebAssembly modules that nobody has to trust on a pool of processes
 ///
@@ -57,6 +60,12 @@ pub(crate) enum Verb {
     /// Shows a module's tasks, types, imports and limits without running anything
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
+    /// Shows what this machine gives: how well processes are confined, cores, memory, the cache
+    ///
+    /// Starts a process that confines itself as a worker does, and reports what came of it. Exits with 96 where some
+    /// right cannot be taken away, so that modules run with --insecure only.
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArguments),
 }
 
 /// `map` and `starmap`.
@@ -107,6 +116,17 @@ pub(crate) struct RunArguments {
     /// The program's arguments, as they stand
     #[arg(value_name = "ARGUMENT", value_parser = unguarded, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<String>,
+    // Last: its heading would be that of what follows.
+    #[command(flatten)]
+    pub(crate) jail: JailFlags,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `inspect`.
@@ -204,7 +224,27 @@ pub(crate) struct Flags {
     pub(crate) strings: bool,
 
     #[command(flatten)]
+    pub(crate) jail: JailFlags,
+
+    #[command(flatten)]
     pub(crate) objects: ObjectFlags,
+}
+
+/// What compiling may take, and what is done where the kernel cannot confine.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Compiling and confinement")]
+pub(crate) struct JailFlags {
+    /// Longest that compiling the module may take [default: 1m]
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
+    pub(crate) max_compile_time: Option<Duration>,
+    /// Most memory that compiling the module may take [default: 4GiB]
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    pub(crate) max_compile_memory: Option<u64>,
+    /// Go on where this machine's kernel cannot confine processes as they must be
+    ///
+    /// They are confined as far as it can; `wasmpool doctor` shows how far that is.
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 /// Objects that all calls of the job share, and may change. Each flag may be given more than once.
@@ -264,6 +304,18 @@ pub(crate) struct ObjectFlags {
     /// queue or pipe end shows what nobody took. When the reader of stdout is gone, nothing is printed.
     #[arg(long, value_name = "NAME", value_parser = declare::print)]
     pub(crate) print: Vec<String>,
+}
+
+impl JailFlags {
+    /// What they say, and the defaults for what they do not.
+    pub(crate) fn compile_terms(self) -> CompileTerms {
+        let default = CompileTerms::default();
+        CompileTerms {
+            memory_bytes_max: self.max_compile_memory.unwrap_or(default.memory_bytes_max),
+            time_max: self.max_compile_time.unwrap_or(default.time_max),
+            wishes: Wishes { insecure: self.insecure, ..default.wishes },
+        }
+    }
 }
 
 impl ObjectFlags {
@@ -351,6 +403,11 @@ Examples:
   wasmpool inspect tasks.wasm
   wasmpool inspect --json tasks.wasm | jq '.tasks[].name'
   wasmpool inspect --build ./tasks";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  wasmpool doctor
+  wasmpool doctor --json | jq -r .verdict";
 
 /// Reads the process's arguments, the program's name first.
 ///
@@ -621,10 +678,10 @@ mod tests {
 
     #[test]
     fn help_shows_examples_and_stays_within_the_page() {
-        for verb in ["map", "starmap", "apply", "inspect"] {
+        for verb in ["map", "starmap", "apply", "inspect", "doctor"] {
             for flag in ["-h", "--help"] {
                 let help = typed(&[verb, flag]).expect_err("help").render().to_string();
-                assert!(help.contains(&format!("Examples:\n  wasmpool {verb} ")), "{help}");
+                assert!(help.contains(&format!("Examples:\n  wasmpool {verb}")), "{help}");
                 assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
             }
         }

@@ -90,6 +90,11 @@ fn pool(calls: &Calls) -> Result<Pool, Error> {
     for DirectoryFlag { host, guest, rights } in &calls.directories {
         builder = builder.dir(host, guest, *rights);
     }
+    let terms = calls.jail.compile_terms();
+    builder = builder
+        .max_compile_memory(terms.memory_bytes_max)
+        .max_compile_time(terms.time_max)
+        .insecure(terms.wishes.insecure);
     builder.build()
 }
 

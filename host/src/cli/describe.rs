@@ -10,6 +10,7 @@ use super::inspect::{Catalogue, Grant, Import, Limit, Memory, Parameter, Task, T
 use super::{Refusal, module_file};
 use crate::pool;
 use crate::pool::limits::{Limit as Limited, Limits};
+use crate::pool::{COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT};
 use crate::sandbox::catalog::{Catalog, Task as Listed};
 
 /// Describes a module on stdout.
@@ -98,8 +99,8 @@ fn limit_rows(catalog: &Catalog, limits: &Limits) -> Vec<Limit> {
     let mut rows: Vec<Limit> = Limited::ALL.into_iter().map(row).collect();
     rows.extend([
         fixed("input of a call", input),
-        fixed("compile time", format!("{} s", pool::compile::COMPILE_TIME_MAX.as_secs())),
-        fixed("compile memory", format!("{} GiB", pool::compile::COMPILE_BYTES_MAX >> 30)),
+        fixed("compile time", format!("{} s", COMPILE_TIME_DEFAULT.as_secs())),
+        fixed("compile memory", format!("{} GiB", COMPILE_MEMORY_DEFAULT >> 30)),
     ]);
     rows
 }

@@ -21,6 +21,7 @@ mod cells;
 mod deliver;
 mod describe;
 mod directory;
+mod doctor;
 mod exit;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
             Request::Calls(calls) => calls::run(&calls).map(Exit::code),
             Request::Run(run, limits) => run::run(run, &limits),
             Request::Inspect(inspect, limits) => describe::run(&inspect, &limits).map(Exit::code),
+            Request::Doctor(doctor) => doctor::run(&doctor).map(Exit::code),
         });
     match done {
         Ok(code) => code.into(),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::args::{
-    Arguments, EachInput, EnvironmentFlag, Flags, InspectArguments, OnError, OneCall, RunArguments, Verb,
+    Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InspectArguments, JailFlags, OnError,
+    OneCall, RunArguments, Verb,
 };
 use super::directory::DirectoryFlag;
 use super::inputs::{Binding, Text};
@@ -21,6 +22,8 @@ pub(crate) enum Request {
     Run(RunArguments, Limits),
     /// Describe a module, and the limits that would apply to it.
     Inspect(InspectArguments, Limits),
+    /// Describe the machine.
+    Doctor(DoctorArguments),
 }
 
 /// Everything about a job that the command line says.
@@ -42,6 +45,7 @@ pub(crate) struct Calls {
     pub(crate) directories: Vec<DirectoryFlag>,
     /// Names and values that the task may see.
     pub(crate) environment: Vec<(String, String)>,
+    pub(crate) jail: JailFlags,
     pub(crate) shape: Shape,
     pub(crate) strings: Strings,
     pub(crate) objects: Objects,
@@ -93,6 +97,7 @@ impl Request {
                 let limits = checked(run.limits.limits())?;
                 return Ok(Self::Run(run, limits));
             }
+            Verb::Doctor(doctor) => return Ok(Self::Doctor(doctor)),
             Verb::Map(map) => each(Binding::One, map),
             Verb::Starmap(starmap) => each(Binding::Many, starmap),
             Verb::Apply(OneCall { target, arguments, flags }) => (target, Inputs::OneCall(arguments), flags),
@@ -112,6 +117,7 @@ impl Request {
             limits: checked(flags.limits.limits())?,
             directories: flags.dir,
             environment: granted(flags.env, variable)?,
+            jail: flags.jail,
             shape: flags.format,
             strings: if flags.raw { Strings::Raw } else { Strings::Quoted },
             objects: Objects::new(flags.objects)?,

@@ -8,7 +8,7 @@ use super::directory::DirectoryFlag;
 use super::exit::Exit;
 use super::request::granted;
 use super::{Refusal, module_file};
-use crate::channel::control::{CodeKind, Control, ControlError, Run, WorkerSays};
+use crate::channel::control::{CodeKind, Control, ControlError, Run, Wishes, WorkerSays};
 use crate::pool::compile::{Cache, START_TIME_MAX, artifact, greet};
 use crate::pool::directories::{self, GrantedDirectory};
 use crate::pool::limits::Limits;
@@ -34,8 +34,10 @@ pub(super) fn run(arguments: RunArguments, limits: &Limits) -> Result<u8, Refusa
     }
     let directories = open(&arguments.dir)?;
     let executable = pool::executable(None).map_err(unusable)?;
+    let terms = arguments.jail.compile_terms();
     let kind = CodeKind { counts_fuel: limits.fuel.is_some(), ..CodeKind::default() };
-    let code = artifact(&wasm, &name, &executable, kind, Cache::of_user().as_ref()).map_err(unusable)?;
+    let code =
+        artifact(&wasm, &name, &executable, kind, Cache::of_user().as_ref(), &terms).map_err(unusable)?;
     let environment = granted(arguments.env, |name| std::env::var(name).ok());
     let environment = environment.map_err(|text| Refusal::new(Exit::Usage, anyhow::Error::msg(text)))?;
     let program = arguments.module.file_name().unwrap_or(arguments.module.as_os_str());
@@ -49,7 +51,8 @@ pub(super) fn run(arguments: RunArguments, limits: &Limits) -> Result<u8, Refusa
         fuel: limits.fuel,
         directories: directories::describe(&directories),
     };
-    start(&run, &executable, &code, &directories, &name)
+    let wishes = Wishes { directories: directories::access(&directories), ..terms.wishes };
+    start(&run, &executable, &code, &directories, &name, wishes)
 }
 
 /// Opens the directories that the program is granted.
@@ -72,6 +75,7 @@ fn start(
     code: &pool::module::Artifact,
     directories: &[Arc<GrantedDirectory>],
     name: &str,
+    wishes: Wishes,
 ) -> Result<u8, Refusal> {
     let unusable = |error: anyhow::Error| Refusal::new(Exit::Unusable, error);
     let (control, theirs) = Control::pair().map_err(|error| unusable(error.into()))?;
@@ -84,7 +88,7 @@ fn start(
     let child = child.map_err(|error| unusable(error.into()))?;
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let descriptors = [code.module.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let said = greet(&control)
+    let said = greet(&control, wishes)
         .and_then(|()| control.send(run, &descriptors))
         .and_then(|()| directories::send(&control, directories))
         .and_then(|()| control.receive::<WorkerSays>(START_TIME_MAX));

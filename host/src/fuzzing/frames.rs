@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::channel::control::{
     CodeKind, Compile, CompilerSays, DirRights, Directory, Grant, Hello, HelloBack, InstanceLimits, Load,
-    NumericEntry, Run, Service, TaskEntries, VERSION, WorkerSays, decode, encode, quoted,
+    NumericEntry, Run, Service, TaskEntries, VERSION, Wishes, WorkerSays, decode, encode, quoted,
 };
 use crate::shm::object::Party;
 use crate::shm::object::ground::Rights;
@@ -59,13 +59,13 @@ fn check_quoted(text: &str) {
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let seed = |kind: u8, bytes: Vec<u8>| [&[kind][..], &bytes].concat();
     vec![
-        seed(0, written(&HelloBack { version: VERSION })),
+        seed(0, written(&HelloBack { version: VERSION, refusal: None })),
         seed(1, written(&WorkerSays::Ready)),
         seed(1, written(&WorkerSays::Refused("no such import".into()))),
         seed(1, written(&WorkerSays::Panicked("\x1b[2J".into()))),
-        seed(2, written(&CompilerSays::Compiled { has_drivers: true })),
+        seed(2, written(&CompilerSays::Compiled)),
         seed(2, written(&CompilerSays::Invalid("type mismatch".into()))),
-        seed(3, written(&Hello { version: VERSION, supervisor: 1 })),
+        seed(3, written(&Hello { version: VERSION, supervisor: 1, wishes: Wishes::default() })),
         seed(4, written(&Load { party: Party::new(3) })),
         seed(
             5,

@@ -6,33 +6,60 @@
 //! the directory's owner is who is trusted.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::MemfdFlags;
+use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, ErrorKind};
 use super::module::Artifact;
 use crate::channel::control::{
-    CodeKind, Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, quoted,
+    CodeKind, Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, Wishes, quoted,
 };
+use crate::printable::printable;
 use crate::process::child::Exit;
 use crate::process::nursery;
 use crate::process::reentry::{Executable, Role};
 use crate::sandbox::engine::settings_key;
 use crate::shm::region::sealed_file;
 
-/// Longest time that a compiler may take.
-pub(crate) const COMPILE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Longest time that compiling a module may take, unless said otherwise: a minute.
+pub const COMPILE_TIME_DEFAULT: Duration = Duration::from_secs(60);
 
-/// Most memory that a compiler may take.
-pub(crate) const COMPILE_BYTES_MAX: u64 = 4 << 30;
+/// Most memory that compiling a module may take, unless said otherwise: 4 GiB.
+pub const COMPILE_MEMORY_DEFAULT: u64 = 4 << 30;
+
+/// What a compiler may take, and how its process is confined.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CompileTerms {
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) time_max: Duration,
+    pub(crate) wishes: Wishes,
+}
+
+impl Default for CompileTerms {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: COMPILE_MEMORY_DEFAULT,
+            time_max: COMPILE_TIME_DEFAULT,
+            wishes: Wishes::default(),
+        }
+    }
+}
 
 /// Most bytes of machine code that are taken from a compiler or a cache entry.
 const ARTIFACT_BYTES_MAX: u64 = 4 << 30;
+
+/// How much is read of what a compiler says when it breaks.
+const LAST_WORDS_BYTES_MAX: usize = 4096;
+
+/// How much of it is shown.
+const LAST_WORDS_CHARACTERS_MAX: usize = 200;
 
 /// How long a process may take to be started and say hello.
 pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
@@ -48,12 +75,13 @@ pub(crate) fn artifact(
     executable: &Executable,
     kind: CodeKind,
     cache: Option<&Cache>,
+    terms: &CompileTerms,
 ) -> Result<Artifact, Error> {
     let key = cache.map(|cache| cache.entry(wasm, kind));
     if let Some(found) = key.as_deref().and_then(read_entry) {
         return Ok(found);
     }
-    let (artifact, code) = compile(wasm, name, executable, kind)?;
+    let (artifact, code) = compile(wasm, name, executable, kind, terms)?;
     if let Some(path) = key {
         // A cache that cannot be written costs time at the next start and nothing else.
         let _ = write_entry(&path, &code);
@@ -82,6 +110,7 @@ fn compile(
     name: &str,
     executable: &Executable,
     kind: CodeKind,
+    terms: &CompileTerms,
 ) -> Result<(Artifact, Code), Error> {
     let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
@@ -94,38 +123,67 @@ fn compile(
     });
     let child = nursery::spawn(Role::Compiler, executable, theirs, on_death);
     let child = child.map_err(|error| set_up(error.into()))?;
-    let spoken = talk(&control, wasm, kind);
-    let (says, images) = spoken.map_err(|error| match error {
-        ControlError::Closed => {
-            let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
-            let limits = format!(
-                "it may take {} GiB of memory and {} s",
-                COMPILE_BYTES_MAX >> 30,
-                COMPILE_TIME_MAX.as_secs()
-            );
-            Error::new(
-                ErrorKind::Module,
-                format!("compiling module {name} failed: the compiler {exit} ({limits})"),
-            )
-        }
-        ControlError::TimedOut(limit) => {
-            let text = format!("compiling module {name} took longer than its limit of {limit:?}");
-            Error::new(ErrorKind::Module, text)
-        }
-        other => set_up(other.into()),
+    let files = Files::new().map_err(|error| set_up(error.into()))?;
+    greet(&control, terms.wishes).map_err(|error| set_up(error.into()))?;
+    let says = talk(&control, wasm, kind, &files, terms).map_err(|error| {
+        let reason = match error {
+            ControlError::Closed => {
+                let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
+                reason_of_death(exit, &files.read_last_words(), terms)
+            }
+            ControlError::TimedOut(_) => took_too_long(terms),
+            other => return set_up(other.into()),
+        };
+        Error::new(ErrorKind::Module, format!("compiling module {name} {reason}"))
     })?;
     drop(child);
     match says {
+        CompilerSays::Refused(reason) => Err(set_up(reason.into())),
         CompilerSays::Invalid(reason) => {
             let text = format!("module {name} is not valid: {}", quoted(&reason));
             Err(Error::new(ErrorKind::Module, text))
         }
-        CompilerSays::Compiled { .. } => {
-            // A copy, sealed here: what the compiler still holds of its own files changes nothing.
-            let code = read_images(images).map_err(|error| set_up(error.into()))?;
+        CompilerSays::Compiled => {
+            // A copy, sealed here: what the compiler still does to its files changes nothing.
+            let code = files.read().map_err(|error| set_up(error.into()))?;
             let artifact = code.seal().map_err(|error| set_up(error.into()))?;
             Ok((artifact, code))
         }
+    }
+}
+
+/// What a compiler writes to.
+struct Files {
+    module: File,
+    drivers: File,
+    last_words: File,
+}
+
+impl Files {
+    fn new() -> io::Result<Self> {
+        let file = |name| rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
+        Ok(Self {
+            module: file("wasmpool-module")?,
+            drivers: file("wasmpool-drivers")?,
+            last_words: file("wasmpool-last-words")?,
+        })
+    }
+
+    fn read(self) -> io::Result<Code> {
+        let [module, drivers] = [self.module, self.drivers].map(|mut file| {
+            // The position is the compiler's as well.
+            file.rewind()?;
+            let mut bytes = Vec::new();
+            file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
+        });
+        Ok(Code { module: module?, drivers: drivers? })
+    }
+
+    /// What a compiler that broke has said. Nothing of it is believed more than it takes to choose among messages.
+    fn read_last_words(&self) -> String {
+        let mut bytes = vec![0; LAST_WORDS_BYTES_MAX];
+        let length = self.last_words.read_at(&mut bytes, 0).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
     }
 }
 
@@ -133,44 +191,78 @@ fn talk(
     control: &Control,
     wasm: &[u8],
     code: CodeKind,
-) -> Result<(CompilerSays, Vec<OwnedFd>), ControlError> {
-    greet(control)?;
-    let request =
-        Compile { memory_bytes_max: COMPILE_BYTES_MAX, cpu_seconds_max: COMPILE_TIME_MAX.as_secs(), code };
-    let file = sealed_file("wasmpool-wasm", wasm)?;
-    control.send(&request, &[file.as_fd()])?;
-    control.receive_with_descriptors(Some(COMPILE_TIME_MAX))
+    files: &Files,
+    terms: &CompileTerms,
+) -> Result<CompilerSays, ControlError> {
+    // The processor's time is limited for the case that nobody is left to look at the clock.
+    let cpu_seconds_max = terms.time_max.as_secs().saturating_add(1);
+    let request = Compile { memory_bytes_max: terms.memory_bytes_max, cpu_seconds_max, code };
+    let wasm = sealed_file("wasmpool-wasm", wasm)?;
+    let descriptors = [wasm.as_fd(), files.module.as_fd(), files.drivers.as_fd(), files.last_words.as_fd()];
+    control.send(&request, &descriptors)?;
+    control.receive(terms.time_max)
+}
+
+/// What is said when memory runs out: by the standard library before it aborts, by the code generator, by the system.
+const OUT_OF_MEMORY: [&str; 4] =
+    ["memory allocation of", "out of memory", "out-of-memory", "Cannot allocate memory"];
+
+/// Why a compiler died that has not answered: "compiling module m ...".
+fn reason_of_death(exit: Exit, last_words: &str, terms: &CompileTerms) -> String {
+    let memory = Size(terms.memory_bytes_max);
+    if OUT_OF_MEMORY.iter().any(|words| last_words.contains(words)) {
+        return format!(
+            "took more memory than its limit of {memory}: raise max_compile_memory (--max-compile-memory)"
+        );
+    }
+    if last_words.contains("has overflowed its stack") {
+        return "took more stack than there is: its code nests too deeply".to_owned();
+    }
+    match exit {
+        Exit::Signal(signal) if signal == Signal::XCPU.as_raw() => took_too_long(terms),
+        _ if exit.is_break_out() => {
+            format!("ended its compiler: it {exit}, because it tried a system call that no compiler may make")
+        }
+        _ => {
+            let said = printable(last_words.trim(), LAST_WORDS_CHARACTERS_MAX);
+            let time = terms.time_max;
+            format!("failed: the compiler {exit} (limits: {memory} of memory and {time:?}) {said}")
+        }
+    }
+}
+
+fn took_too_long(terms: &CompileTerms) -> String {
+    let limit = terms.time_max;
+    format!("took longer than its limit of {limit:?}: raise max_compile_time (--max-compile-time)")
+}
+
+/// A number of bytes in the largest unit that divides it.
+struct Size(u64);
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let unit = units.into_iter().find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
+        match unit {
+            Some((shift, name)) => write!(f, "{} {name}", self.0 >> shift),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
 }
 
 /// Says hello to a process that was just started, and hears its version.
 ///
 /// # Errors
 ///
-/// When it does not answer, or is of another version.
-pub(crate) fn greet(control: &Control) -> Result<(), ControlError> {
-    control.send(&Hello { version: VERSION, supervisor: std::process::id() }, &[])?;
+/// When it does not answer, is of another version, or cannot be confined.
+pub(crate) fn greet(control: &Control, wishes: Wishes) -> Result<(), ControlError> {
+    control.send(&Hello { version: VERSION, supervisor: std::process::id(), wishes }, &[])?;
     let back: HelloBack = control.receive(START_TIME_MAX)?;
     if back.version != VERSION {
         let text = format!("the process speaks version {}, this program {VERSION}", back.version);
         return Err(ControlError::Garbled(text));
     }
-    Ok(())
-}
-
-fn read_images(images: Vec<OwnedFd>) -> io::Result<Code> {
-    let images: [OwnedFd; 2] =
-        images.try_into().map_err(|_| io::Error::other("the compiler sent other files than two"))?;
-    let [module, drivers] = images.map(|image| {
-        let mut bytes = Vec::new();
-        let file = File::from(image);
-        if !file.metadata()?.is_file() {
-            // Reading some other kinds of descriptors never ends.
-            return Err(io::Error::other("the compiler sent something else than a file"));
-        }
-        io::Seek::rewind(&mut &file)?;
-        file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
-    });
-    Ok(Code { module: module?, drivers: drivers? })
+    back.refusal.map_or(Ok(()), |reason| Err(ControlError::Unconfined(reason)))
 }
 
 /// Where compiled code is kept between runs.
@@ -194,6 +286,12 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).ok()?;
         is_ours_alone(&fs::symlink_metadata(directory).ok()?)
             .then(|| Self { directory: directory.to_owned() })
+    }
+
+    /// Where it is.
+    #[cfg(feature = "cli")]
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Path of the entry for a module: its name tells the bytes, the engine and the machine.

@@ -11,7 +11,9 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::error::{Error, ErrorKind};
-use crate::channel::control::{Control, ControlError, DESCRIPTORS_MAX, DirRights, Directories, Directory};
+use crate::channel::control::{
+    Control, ControlError, DESCRIPTORS_MAX, DirRights, Directories, Directory, FileAccess,
+};
 
 /// Most directories that a module is granted.
 pub const DIRECTORIES_MAX: usize = 64;
@@ -80,6 +82,11 @@ pub(crate) fn with_one_more(
     }
     granted.push(one);
     Ok(())
+}
+
+/// What a process has to be born with that is granted these.
+pub(crate) fn access(directories: &[Arc<GrantedDirectory>]) -> FileAccess {
+    if directories.is_empty() { FileAccess::None } else { FileAccess::Granted }
 }
 
 /// What workers are told of directories.

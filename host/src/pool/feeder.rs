@@ -20,7 +20,9 @@ use super::objects::Stake;
 use super::relief::{self, Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
-use crate::channel::control::{Control, DESCRIPTORS_MAX, Load, Objects, WorkerSays, quoted};
+use crate::channel::control::{
+    Control, ControlError, DESCRIPTORS_MAX, Load, Objects, Wishes, WorkerSays, quoted,
+};
 use crate::channel::post::Post;
 use crate::process::child::{Child, Exit};
 use crate::process::nursery;
@@ -236,12 +238,20 @@ impl Feeder {
             // Whoever closes may have looked before the process was there.
             child.kill();
         }
-        greet(&control).map_err(|error| {
+        let wishes = self.shared.wishes;
+        let access =
+            self.next.as_ref().map_or(wishes.directories, |module| directories::access(&module.directories));
+        greet(&control, Wishes { directories: access, ..wishes }).map_err(|error| {
             child.kill();
+            if let ControlError::Unconfined(reason) = error {
+                // Another attempt will not find another kernel.
+                self.failed_starts = FAILED_STARTS_MAX;
+                return format!("workers cannot be confined: {reason}");
+            }
             let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
             format!("a new worker did not answer{end}: {}", describe(&error))
         })?;
-        Ok(Blank { child, control, bonds })
+        Ok(Blank { child, control, access, bonds })
     }
 
     fn start_failed(&mut self, state: &mut SeatState, story: String) -> Step {
@@ -259,6 +269,13 @@ impl Feeder {
         let Tenure::Blank(blank) = std::mem::replace(&mut state.tenure, Tenure::Vacant) else {
             return Step::Again;
         };
+        if blank.access != directories::access(&module.directories) {
+            // What a process may do with files is settled at its birth.
+            blank.child.kill();
+            self.shared.seats[self.number].set_process(None);
+            self.next = Some(module);
+            return Step::Again;
+        }
         let record = module.record();
         // Relaxed: an order of seatings, nothing more.
         module.note_seated(self.shared.seatings.fetch_add(1, Ordering::Relaxed) + 1);

@@ -58,7 +58,8 @@ pub use outcome::{Failure, FailureKind, Outcome};
 pub use task::Task;
 
 use self::admission::Use;
-use self::compile::Cache;
+pub use self::compile::{COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT};
+use self::compile::{Cache, CompileTerms};
 use self::directories::GrantedDirectory;
 use self::feeder::Feeder;
 use self::job::Terms;
@@ -69,7 +70,7 @@ use self::objects::Entry;
 use self::objects::{Registry, Shareable};
 use self::seat::OnLine;
 use self::shared::Shared;
-use crate::channel::control::{CodeKind, DirRights, Service};
+use crate::channel::control::{CodeKind, DirRights, Service, Wishes};
 use crate::channel::ring::Stream;
 use crate::printable::{printable, printable_name};
 use crate::process::reentry::{Executable, Role};
@@ -144,6 +145,7 @@ struct Settings {
     seed: Option<u64>,
     environment: Vec<(String, String)>,
     cache: CachePlace,
+    compiling: CompileTerms,
 }
 
 #[derive(Clone, Debug)]
@@ -168,6 +170,7 @@ impl Pool {
                 seed: None,
                 environment: Vec::new(),
                 cache: CachePlace::OfUser,
+                compiling: CompileTerms::default(),
             },
             directories: Vec::new(),
             on_output: Box::new(to_stderr),
@@ -214,7 +217,9 @@ impl Pool {
             CachePlace::At(directory) => Cache::at(directory),
             CachePlace::Nowhere => None,
         };
-        let artifact = compile::artifact(&wasm, &name, &self.shared.executable, code, cache.as_ref())?;
+        let compiling = &self.settings.compiling;
+        let artifact =
+            compile::artifact(&wasm, &name, &self.shared.executable, code, cache.as_ref(), compiling)?;
         let service = Service {
             has_drivers: artifact.has_drivers,
             limits: limits.instance,
@@ -366,6 +371,31 @@ impl Builder {
         self
     }
 
+    /// Most bytes of memory that compiling a module may take; [`COMPILE_MEMORY_DEFAULT`] unless said otherwise.
+    #[must_use]
+    pub fn max_compile_memory(mut self, bytes: u64) -> Self {
+        self.settings.compiling.memory_bytes_max = bytes;
+        self
+    }
+
+    /// Longest time that compiling a module may take; [`COMPILE_TIME_DEFAULT`] unless said otherwise.
+    #[must_use]
+    pub fn max_compile_time(mut self, limit: Duration) -> Self {
+        self.settings.compiling.time_max = limit;
+        self
+    }
+
+    /// Runs modules also on a machine whose kernel cannot take every right from the processes that do it.
+    ///
+    /// Without it such a machine gives an error that names the rights and what would take them away. With it the
+    /// processes are confined as far as the kernel can; nothing is left out that works. `wasmpool doctor` shows how
+    /// far that is.
+    #[must_use]
+    pub fn insecure(mut self, accepted: bool) -> Self {
+        self.settings.compiling.wishes.insecure = accepted;
+        self
+    }
+
     /// Gives guests an environment variable. They have none of the host's.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -466,7 +496,10 @@ impl Builder {
         for (host, guest, rights) in &self.directories {
             directories::with_one_more(&mut directories, GrantedDirectory::open(host, guest, *rights)?)?;
         }
-        let (shared, deques) = Shared::new(workers, executable, unwinding_stops_here(self.on_output));
+        // Most likely all modules have these directories.
+        let wishes =
+            Wishes { directories: directories::access(&directories), ..self.settings.compiling.wishes };
+        let (shared, deques) = Shared::new(workers, executable, wishes, unwinding_stops_here(self.on_output));
         let mut pool = Pool {
             shared,
             registry: Registry::new(),

@@ -494,7 +494,11 @@ impl Service {
                     }
                     _ => String::new(),
                 };
-                let text = format!("its worker (process {}) {exit}{panic}", self.child.pid());
+                let attempt = match exit.is_break_out() {
+                    true => ": the module tried a system call that no worker may make",
+                    false => "",
+                };
+                let text = format!("its worker (process {}) {exit}{attempt}{panic}", self.child.pid());
                 Failure::new(index, FailureKind::WorkerLost(exit), text)
             }
         }

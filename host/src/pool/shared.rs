@@ -13,7 +13,7 @@ use super::module::ModuleState;
 use super::objects::Stake;
 use super::relief::{Relief, SEATS_MAX, relieve};
 use super::seat::{OnLine, Posted, Service};
-use crate::channel::control::Control;
+use crate::channel::control::{Control, FileAccess, Wishes};
 use crate::channel::post::Post;
 use crate::process::child::Child;
 use crate::process::reentry::Executable;
@@ -27,6 +27,8 @@ const SPIN_MAX: Duration = Duration::from_micros(50);
 pub(crate) struct Shared {
     /// How many workers the pool was built with.
     pub(crate) workers: usize,
+    /// How its workers confine themselves.
+    pub(crate) wishes: Wishes,
     /// One for each of them, and more, which are opened when all workers wait for one another.
     pub(crate) seats: Vec<Seat>,
     /// How many of the seats are in use; never less than `workers`.
@@ -102,6 +104,8 @@ pub(crate) enum Tenure {
 pub(crate) struct Blank {
     pub(crate) child: Arc<Child>,
     pub(crate) control: Control,
+    /// Whether it was born to be granted directories.
+    pub(crate) access: FileAccess,
     /// What its death finds to do, once it has been told its module.
     pub(crate) bonds: Arc<OnceLock<Bonds>>,
 }
@@ -163,6 +167,7 @@ impl Shared {
     pub(crate) fn new(
         workers: usize,
         executable: Executable,
+        wishes: Wishes,
         on_line: Box<OnLine>,
     ) -> (Arc<Self>, Vec<Deques<Chunk>>) {
         let seats = workers.max(SEATS_MAX);
@@ -170,6 +175,7 @@ impl Shared {
         let spares = deques.split_off(workers);
         let shared = Arc::new(Self {
             workers,
+            wishes,
             seats: (0..seats).map(|_| Seat::new()).collect(),
             seats_open: AtomicUsize::new(workers),
             spares: Mutex::new(Spares { deques: spares.into(), feeders: Vec::new(), last_exhausted: None }),

@@ -21,6 +21,11 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Whether the filter of system calls ended it: its code did what that of no module can.
+    pub(crate) fn is_break_out(self) -> bool {
+        self == Self::Signal(Signal::SYS.as_raw())
+    }
+
     /// What the kernel said of a process that has ended.
     pub(super) fn from_status(status: &WaitIdStatus) -> Self {
         match (status.exit_status(), status.terminating_signal()) {

@@ -17,7 +17,7 @@ pub(crate) fn available() -> usize {
 }
 
 /// The tightest cgroup v2 quota above this process, in cores.
-fn quota_of_this_process() -> Option<f64> {
+pub(crate) fn quota_of_this_process() -> Option<f64> {
     let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = membership.lines().find_map(|line| line.strip_prefix("0::"))?;
     let leaf = Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));

@@ -3,11 +3,18 @@
 use std::fs;
 use std::path::Path;
 
+/// No control group is limited to as much: more than any machine has.
+const LIMIT_BYTES_MAX: u64 = 1 << 60;
+
 /// Bytes that can still be taken, about; the largest number where nothing is known.
 pub(crate) fn available() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| of_machine(&text));
-    let group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| of_groups(&text));
-    machine.unwrap_or(u64::MAX).min(group.unwrap_or(u64::MAX))
+    machine.unwrap_or(u64::MAX).min(of_this_group().unwrap_or(u64::MAX))
+}
+
+/// Bytes that the tightest of this process's control groups leaves; none where there is no limit.
+pub(crate) fn of_this_group() -> Option<u64> {
+    fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| of_groups(&text))
 }
 
 /// What `/proc/meminfo` calls available.
@@ -38,8 +45,9 @@ fn of_groups(memberships: &str) -> Option<u64> {
 
 fn of_group(group: &Path, limit: &str, usage: &str) -> Option<u64> {
     let number = |name: &str| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
-    // "max" is no number: no limit.
-    Some(number(limit)?.saturating_sub(number(usage)?))
+    // "max" is no number: no limit. Version 1 writes the largest number of pages instead.
+    let limit = number(limit).filter(|limit| *limit < LIMIT_BYTES_MAX)?;
+    Some(limit.saturating_sub(number(usage)?))
 }
 
 #[cfg(test)]
@@ -59,6 +67,8 @@ mod tests {
         file("memory.max", "1000\n");
         file("memory.current", "400\n");
         assert_eq!(of_group(root.path(), "memory.max", "memory.current"), Some(600));
+        file("memory.max", "9223372036854771712\n");
+        assert_eq!(of_group(root.path(), "memory.max", "memory.current"), None);
         file("memory.max", "max\n");
         assert_eq!(of_group(root.path(), "memory.max", "memory.current"), None);
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod child;
 pub(crate) mod cores;
+pub(crate) mod jail;
 pub(crate) mod memory;
 pub(crate) mod nursery;
 pub(crate) mod reentry;

@@ -133,9 +133,11 @@ fn start_process(
         .stdin(Stdio::from(control))
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if role != Role::Command {
+    match role {
         // Ctrl-C at a terminal goes to the supervisor, which decides what becomes of its workers.
-        command.process_group(0);
+        Role::Worker | Role::Compiler | Role::Trial => drop(command.process_group(0)),
+        // wasmtime-wasi's runtime takes a thread per core otherwise, to wait for one program.
+        Role::Command => drop(command.env("TOKIO_WORKER_THREADS", "1")),
     }
     let refused = |source| SpawnError { role: role.arguments()[1], source };
     let mut child = command.spawn().map_err(refused)?;

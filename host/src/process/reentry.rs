@@ -26,6 +26,8 @@ pub(crate) enum Role {
     Compiler,
     /// Runs one WASI program.
     Command,
+    /// Confines itself as a worker does, tells what came of it, and ends.
+    Trial,
 }
 
 impl Role {
@@ -34,6 +36,7 @@ impl Role {
             Self::Worker => "worker",
             Self::Compiler => "compiler",
             Self::Command => "command",
+            Self::Trial => "trial",
         }
     }
 
@@ -49,7 +52,8 @@ impl Role {
             return None;
         }
         let role = arguments.next()?;
-        [Self::Worker, Self::Compiler, Self::Command].into_iter().find(|known| role == known.name())
+        let known = [Self::Worker, Self::Compiler, Self::Command, Self::Trial];
+        known.into_iter().find(|known| role == known.name())
     }
 }
 

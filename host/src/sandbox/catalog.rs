@@ -210,6 +210,8 @@ fn is_granted(import: &Import) -> bool {
             own.as_ref() == Some(signature)
         }
         wasi::MODULE => wasi::signature(&import.name).as_ref() == Some(signature),
+        #[cfg(feature = "break-out")]
+        super::break_out::MODULE => super::break_out::is_allowed(),
         _ => false,
     }
 }

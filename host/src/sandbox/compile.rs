@@ -64,6 +64,9 @@ pub(crate) enum CompileError {
     /// The module is valid, but its tasks cannot be listed.
     #[error(transparent)]
     Catalog(#[from] catalog::CatalogError),
+    /// There was not enough memory, and the compiler noticed in time.
+    #[error("out of memory")]
+    OutOfMemory,
     /// The engine itself cannot be set up, or failed at its own work.
     #[error("the compiler failed: {0}")]
     Engine(String),
@@ -81,7 +84,12 @@ pub(crate) fn compile(wasm: &[u8], code: CodeKind) -> Result<Artifact, CompileEr
     let engine = engine::compiler_engine(code).map_err(|error| CompileError::Engine(one_line(&error)))?;
     // The catalog first: it knows our own limits and says plainly which one is exceeded.
     let signatures = catalog::read(wasm)?.signatures;
-    let module = engine.precompile_module(wasm).map_err(|error| CompileError::Invalid(one_line(&error)))?;
+    let module = engine.precompile_module(wasm).map_err(|error| {
+        if error.is::<wasmtime::OutOfMemory>() {
+            return CompileError::OutOfMemory;
+        }
+        CompileError::Invalid(one_line(&error))
+    })?;
     let drivers = if signatures.is_empty() {
         Vec::new()
     } else {

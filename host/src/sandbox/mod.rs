@@ -18,6 +18,8 @@
 //! loads machine code; the worker's part never compiles.
 
 pub(crate) mod allowance;
+#[cfg(feature = "break-out")]
+pub(crate) mod break_out;
 pub(crate) mod catalog;
 pub(crate) mod compile;
 pub(crate) mod driver;

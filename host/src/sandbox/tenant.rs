@@ -109,16 +109,22 @@ fn number(kind: ValType) -> Option<Number> {
     })
 }
 
-impl House {
-    /// Maps compiled code and links it.
+/// Where a house will stand: the engine, before any of the module's code has been looked at.
+pub(crate) struct Plot {
+    engine: Engine,
+    service: Service,
+    belongings: Belongings,
+    directories: Vec<Directory>,
+}
+
+impl Plot {
+    /// Makes the engine, which asks the system many things.
     ///
     /// # Errors
     ///
-    /// When the code is of another engine, or wants an import that there is not.
-    pub(crate) fn open(
+    /// When the address space for the pool of instances cannot be reserved.
+    pub(crate) fn new(
         service: Service,
-        module: OwnedFd,
-        drivers: OwnedFd,
         belongings: Belongings,
         directories: Vec<Directory>,
     ) -> wasmtime::Result<Self> {
@@ -135,14 +141,25 @@ impl House {
             code: service.code,
             keep_resident_bytes: service.keep_resident_bytes as usize,
         };
-        let engine = worker_engine(&limits)?;
+        Ok(Self { engine: worker_engine(&limits)?, service, belongings, directories })
+    }
+
+    /// Maps compiled code and links it.
+    ///
+    /// # Errors
+    ///
+    /// When the code is of another engine, or wants an import that there is not.
+    pub(crate) fn build(self, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<House> {
+        let Self { engine, service, belongings, directories } = self;
         let module = map_code(&engine, module)?;
         let drivers = if service.has_drivers { Some(map_code(&engine, drivers)?) } else { None };
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
         shared::add_to_linker(&mut linker)?;
-        Ok(Self {
+        #[cfg(feature = "break-out")]
+        super::break_out::add_to_linker(&mut linker)?;
+        Ok(House {
             engine,
             drivers,
             belongings: Arc::new(belongings),
@@ -156,7 +173,9 @@ impl House {
             service,
         })
     }
+}
 
+impl House {
     /// Takes in a tenant whose first call is the one that the desk has begun.
     fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
         let index = order.first + u64::from(desk.begun().unwrap_or(0));

@@ -314,6 +314,22 @@ mod tests {
     }
 
     #[test]
+    fn a_mapping_for_reading_never_becomes_one_for_writing() {
+        use rustix::mm::{MprotectFlags, mprotect};
+        for writer in [Writer::Supervisor, Writer::Worker] {
+            let (_ours, fd) = Region::create("test", 4096, writer).expect("a region");
+            // As a worker gets what it may only read: open for reading, or sealed against later writers.
+            let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
+            let reader = File::open(path).expect("a reader");
+            let theirs = Region::map(reader.as_fd(), 4096, Writer::Supervisor).expect("a mapping");
+            let page = theirs.at(0, 4096).as_ptr().cast();
+            // SAFETY: the page is this test's own mapping, to which nobody holds a reference.
+            let changed = unsafe { mprotect(page, 4096, MprotectFlags::READ | MprotectFlags::WRITE) };
+            assert_eq!(changed, Err(rustix::io::Errno::ACCESS), "{writer:?}");
+        }
+    }
+
+    #[test]
     fn a_region_keeps_its_length() {
         let (_ours, fd) = Region::create("test", 4096, Writer::Worker).expect("a region");
         let file = File::from(fd);

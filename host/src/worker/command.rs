@@ -8,10 +8,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use wasmtime::{Linker, Module, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::runtime::with_ambient_tokio_runtime;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use super::{directories, shake_hands};
 use crate::channel::control::{Control, DirRights, Run, WorkerSays};
+use crate::process::jail::{Confinement, Inmate};
 use crate::process::{reentry, stack};
 use crate::sandbox::allowance::Allowance;
 use crate::sandbox::engine::{WorkerLimits, worker_engine};
@@ -61,12 +63,12 @@ pub(crate) fn main() -> ! {
 type Start = wasmtime::TypedFunc<(), ()>;
 
 fn start(control: Control) -> Result<(Store<Program>, Start), ()> {
-    shake_hands(&control)?;
+    let confinement = shake_hands(&control, Inmate::Program)?;
     let (run, descriptors) = control.receive_with_descriptors::<Run>(None).map_err(|_| ())?;
     let (control, module) = take_streams(control, descriptors).map_err(|_| ())?;
     let prepared = directories::receive(&control, &run.directories).and_then(|directories| {
         // What the process is born with is complete here, and the engine is not made yet.
-        prepare(&run, module, &directories).map_err(|error| format!("{error:#}"))
+        prepare(&run, module, &directories, confinement).map_err(|error| format!("{error:#}"))
     });
     let says = match &prepared {
         Ok(_) => WorkerSays::Ready,
@@ -94,10 +96,15 @@ fn prepare(
     run: &Run,
     module: OwnedFd,
     directories: &[Directory],
+    mut confinement: Confinement,
 ) -> wasmtime::Result<(Store<Program>, Start)> {
     stack::check_room(run.limits.stack_bytes)?;
+    confinement.admit(&directories::granted(directories)).map_err(wasmtime::Error::msg)?;
     let limits = WorkerLimits { instance: run.limits, code: run.code, keep_resident_bytes: 0 };
     let engine = worker_engine(&limits)?;
+    // What serves the program's waiting needs descriptors and threads, which it must have before the jail closes.
+    with_ambient_tokio_runtime(|| ());
+    confinement.filter();
     let module: Module = map_code(&engine, module)?;
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |program: &mut Program| &mut program.wasi)?;
@@ -116,6 +123,7 @@ fn prepare(
     if let Some(fuel) = run.fuel {
         store.set_fuel(fuel)?;
     }
+    confinement.lock()?;
     let instance = linker.instantiate(&mut store, &module)?;
     let start = instance.get_typed_func(&mut store, "_start")?;
     Ok((store, start))

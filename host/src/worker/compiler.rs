@@ -1,17 +1,16 @@
 //! The compiler process: compiles one hostile module within limits, hands the code over, and ends.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
 use super::shake_hands;
 use crate::channel::control::{Compile, CompilerSays, Control};
+use crate::process::jail::{Confinement, Inmate};
 use crate::process::reentry;
-use crate::sandbox::compile::compile;
-use crate::shm::region::sealed_file;
+use crate::sandbox::compile::{CompileError, compile};
 
 /// How long a supervisor may take to say what to compile.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -19,40 +18,62 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 /// Stack for the compiler: deeply nested code needs more than a main thread may have.
 const STACK_BYTES: usize = 64 << 20;
 
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
 /// Runs this process as a compiler, to its end.
 pub(crate) fn main() -> ! {
     let control = Control::from_descriptor(reentry::settle());
-    let Ok(()) = shake_hands(&control) else { std::process::exit(1) };
-    let compiling = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || serve(&control));
-    let done = compiling.is_ok_and(|compiling| compiling.join().is_ok_and(|result| result.is_ok()));
-    std::process::exit(i32::from(!done))
+    let Ok(confinement) = shake_hands(&control, Inmate::Compiler) else { std::process::exit(1) };
+    let serve = move || serve(&control, confinement);
+    let compiling = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(serve);
+    let done = compiling.map_err(Into::into).and_then(|compiling| match compiling.join() {
+        Ok(result) => result,
+        // A panic has said its words.
+        Err(_) => std::process::exit(1),
+    });
+    if let Err(error) = done {
+        // The supervisor's file, once there is one.
+        let _ = writeln!(std::io::stderr(), "{error}");
+        std::process::exit(1)
+    }
+    std::process::exit(0)
 }
 
-fn serve(control: &Control) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (request, mut descriptors) = control.receive_with_descriptors::<Compile>(Some(REQUEST_TIME_MAX))?;
-    limit(&request)?;
-    let module = descriptors.pop().ok_or("no module came with the request")?;
+fn serve(control: &Control, mut confinement: Confinement) -> Result<(), Trouble> {
+    let (request, descriptors) = control.receive_with_descriptors::<Compile>(Some(REQUEST_TIME_MAX))?;
+    let [wasm_file, module, drivers, last_words] =
+        <[_; 4]>::try_from(descriptors).map_err(|_| "the supervisor sent other descriptors than promised")?;
+    rustix::stdio::dup2_stderr(last_words)?;
     let mut wasm = Vec::new();
-    File::from(module).read_to_end(&mut wasm)?;
+    File::from(wasm_file).read_to_end(&mut wasm)?;
+    limit(&request, wasm.len() as u64)?;
+    confinement.filter();
+    if let Err(refusal) = confinement.lock() {
+        return Ok(control.send(&CompilerSays::Refused(refusal.to_string()), &[])?);
+    }
     match compile(&wasm, request.code) {
+        // Told as if it had been noticed too late, which is the more frequent case.
+        Err(error @ CompileError::OutOfMemory) => return Err(error.into()),
         Err(error) => control.send(&CompilerSays::Invalid(error.to_string()), &[])?,
         Ok(artifact) => {
-            let says = CompilerSays::Compiled { has_drivers: !artifact.drivers.is_empty() };
-            let files: Vec<OwnedFd> =
-                [("wasmpool-module", &artifact.module), ("wasmpool-drivers", &artifact.drivers)]
-                    .iter()
-                    .map(|(name, bytes)| sealed_file(name, bytes))
-                    .collect::<Result<_, _>>()?;
-            control.send(&says, &[files[0].as_fd(), files[1].as_fd()])?;
+            File::from(module).write_all(&artifact.module)?;
+            File::from(drivers).write_all(&artifact.drivers)?;
+            control.send(&CompilerSays::Compiled, &[])?;
         }
     }
     Ok(())
 }
 
 /// Takes from this process what compiling does not need, so that a module made to exhaust the compiler cannot.
-fn limit(request: &Compile) -> rustix::io::Result<()> {
-    let most = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    rustix::process::setrlimit(Resource::Data, most(request.memory_bytes_max))?;
-    rustix::process::setrlimit(Resource::Cpu, most(request.cpu_seconds_max))?;
-    rustix::process::setrlimit(Resource::Core, most(0))
+fn limit(request: &Compile, module_bytes: u64) -> rustix::io::Result<()> {
+    let set = |resource, current, maximum| {
+        rustix::process::setrlimit(resource, Rlimit { current: Some(current), maximum: Some(maximum) })
+    };
+    // What is there before compiling begins is not counted.
+    let bytes = request.memory_bytes_max.saturating_add(STACK_BYTES as u64).saturating_add(module_bytes);
+    set(Resource::Data, bytes, bytes)?;
+    // What is written to files in memory is no data to the kernel.
+    set(Resource::Fsize, bytes, bytes)?;
+    // The softer limit's signal tells what happened; the harder one's could have come from anybody.
+    set(Resource::Cpu, request.cpu_seconds_max, request.cpu_seconds_max.saturating_add(1))
 }

@@ -1,10 +1,12 @@
 //! The granted directories of a worker, or of a program: how their descriptors arrive.
 
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
-use crate::channel::control::{Control, Directories, Directory as Announced};
+use crate::channel::control::{Control, DirRights, Directories, Directory as Announced};
+use crate::process::jail::GrantedDirectory;
 use crate::sandbox::files::{Directory, OPEN_MAX};
 
 /// How long it may take from one frame to the next.
@@ -24,6 +26,17 @@ pub(super) fn receive(control: &Control, announced: &[Announced]) -> Result<Vec<
         bound_descriptors();
     }
     Ok(directories)
+}
+
+/// The same as the jail takes them.
+pub(super) fn granted(directories: &[Directory]) -> Vec<GrantedDirectory<'_>> {
+    directories
+        .iter()
+        .map(|directory| GrantedDirectory {
+            descriptor: directory.descriptor.as_fd(),
+            read_only: directory.rights == DirRights::ReadOnly,
+        })
+        .collect()
 }
 
 fn receive_all(control: &Control, announced: &[Announced]) -> Result<Vec<Directory>, String> {

@@ -9,7 +9,9 @@ pub(crate) mod compiler;
 mod directories;
 #[cfg(feature = "lies")]
 pub(crate) mod liar;
+pub(crate) mod trial;
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::channel::control::{
@@ -17,9 +19,11 @@ use crate::channel::control::{
 };
 use crate::channel::desk::{Desk, Next};
 use crate::channel::layout::{down, up};
+use crate::process::jail::{Confinement, Inmate};
 use crate::process::{reentry, stack};
+use crate::sandbox::files::Directory;
 use crate::sandbox::shared::Belongings;
-use crate::sandbox::tenant::{House, Room};
+use crate::sandbox::tenant::{Plot, Room};
 use crate::shm::object::Party;
 use crate::shm::region::{Region, Writer};
 
@@ -32,9 +36,11 @@ const OBJECTS_TIME_MAX: Duration = Duration::from_secs(30);
 /// Runs this process as a worker, to its end.
 pub(crate) fn main() -> ! {
     let control = Control::from_descriptor(reentry::settle());
-    let Ok(()) = shake_hands(&control) else { std::process::exit(1) };
-    report_panics();
-    match open(&control) {
+    let Ok(mut confinement) = shake_hands(&control, Inmate::Worker) else { std::process::exit(1) };
+    report_panics(&control);
+    // While the supervisor is still busy with the module, most often.
+    confinement.filter_early();
+    match open(&control, confinement) {
         Ok(Some(room)) => serve(room, &control),
         Ok(None) => std::process::exit(0),
         Err(reason) => {
@@ -45,25 +51,28 @@ pub(crate) fn main() -> ! {
     }
 }
 
-/// Answers the supervisor's first words, for a worker as for a compiler.
+/// Answers the supervisor's first words and begins to confine this process, for a worker as for the others.
 ///
 /// # Errors
 ///
-/// When none come, or they are of another version. The supervisor is told by the answer's version, too.
-pub(crate) fn shake_hands(control: &Control) -> Result<(), ()> {
+/// When none come, they are of another version, or the process cannot be confined. The supervisor is told by the
+/// answer, too.
+pub(crate) fn shake_hands(control: &Control, inmate: Inmate) -> Result<Confinement, ()> {
     let hello: Hello = control.receive(HELLO_TIME_MAX).map_err(|_| ())?;
     reentry::check_parent(hello.supervisor);
-    control.send(&HelloBack { version: VERSION }, &[]).map_err(|_| ())?;
-    if hello.version == VERSION { Ok(()) } else { Err(()) }
+    let begun = Confinement::begin(inmate, hello.wishes);
+    let refusal = begun.as_ref().err().map(ToString::to_string);
+    control.send(&HelloBack { version: VERSION, refusal }, &[]).map_err(|_| ())?;
+    if hello.version == VERSION { begun.map_err(|_| ()) } else { Err(()) }
 }
 
 /// Tells the supervisor in words why this process is about to abort: its stderr leads nowhere.
-fn report_panics() {
+fn report_panics(control: &Control) {
+    // A descriptor of its own, taken while there are any. Without one the death tells of itself.
+    let control = control.try_clone();
     std::panic::set_hook(Box::new(move |panic| {
-        // The socket stays descriptor 0 for as long as the process lives.
-        let control = std::io::stdin();
-        if let Ok(descriptor) = std::os::fd::AsFd::as_fd(&control).try_clone_to_owned() {
-            let _ = Control::from_descriptor(descriptor).send(&WorkerSays::Panicked(panic.to_string()), &[]);
+        if let Ok(control) = &control {
+            let _ = control.send(&WorkerSays::Panicked(panic.to_string()), &[]);
         }
         std::process::abort();
     }));
@@ -71,7 +80,31 @@ fn report_panics() {
 
 /// Waits for the module and gets everything ready to run it. Nothing comes when the supervisor has no use for this
 /// worker any more.
-fn open(control: &Control) -> Result<Option<Room>, String> {
+fn open(control: &Control, mut confinement: Confinement) -> Result<Option<Room>, String> {
+    let Some(Delivery { desk, service, belongings, directories, module, drivers }) = receive(control)? else {
+        return Ok(None);
+    };
+    confinement.admit(&directories::granted(&directories))?;
+    let plot = Plot::new(service, belongings, directories).map_err(|error| format!("{error:#}"))?;
+    // Whatever the code is, it is looked at from inside the jail.
+    confinement.filter();
+    let house = plot.build(module, drivers).map_err(|error| format!("{error:#}"))?;
+    confinement.lock().map_err(|refusal| refusal.to_string())?;
+    control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
+    Ok(Some(Room::new(house, desk)))
+}
+
+/// All that a worker is born with, before anything of the module has been looked at.
+struct Delivery {
+    desk: Desk,
+    service: Service,
+    belongings: Belongings,
+    directories: Vec<Directory>,
+    module: OwnedFd,
+    drivers: OwnedFd,
+}
+
+fn receive(control: &Control) -> Result<Option<Delivery>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
     let Ok((Load { party }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
         return Ok(None);
@@ -86,12 +119,8 @@ fn open(control: &Control) -> Result<Option<Room>, String> {
     let service = Service::from_file(service).map_err(describe)?;
     stack::check_room(service.limits.stack_bytes).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;
-    // What the worker is born with is complete here, and the engine is not made yet.
     let directories = directories::receive(control, &service.directories)?;
-    let house = House::open(service, module, drivers, belongings, directories)
-        .map_err(|error| format!("{error:#}"))?;
-    control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
-    Ok(Some(Room::new(house, desk)))
+    Ok(Some(Delivery { desk, service, belongings, directories, module, drivers }))
 }
 
 /// Receives and maps the objects of all grants. As many descriptors are open at a time as one frame brings.

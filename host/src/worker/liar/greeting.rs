@@ -1,6 +1,7 @@
 //! Lies that are told before the first chunk.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::script::{Lie, Script};
 use super::stall;
 use crate::channel::control::{Compile, CompilerSays, Control, Hello, HelloBack, Load, VERSION, WorkerSays};
-use crate::shm::region::sealed_file;
+use crate::process::reentry;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -24,7 +25,7 @@ pub(super) fn loud() -> String {
 pub(super) fn before_hello(script: &Script, control: &Control) {
     match script.lie {
         Lie::WrongVersion => answer_hello(script, control, |control| {
-            say(control, &HelloBack { version: VERSION + 1 }, &[]);
+            say(control, &HelloBack { version: VERSION + 1, refusal: None }, &[]);
         }),
         Lie::GreetsInGarbage => answer_hello(script, control, |control| send(control, &[0xc1; 64])),
         Lie::GreetsAtLength => answer_hello(script, control, |control| send(control, &[0x80; 160 << 10])),
@@ -46,10 +47,17 @@ pub(super) fn before_hello(script: &Script, control: &Control) {
         Lie::GreetsWithDescriptors => {
             script.note_told();
             // The honest answer follows and is never read.
-            say(control, &HelloBack { version: VERSION }, &[control.as_fd(); 16]);
+            say(control, &HelloBack { version: VERSION, refusal: None }, &[control.as_fd(); 16]);
         }
         _ => {}
     }
+}
+
+/// Answers the first frame as an honest process does, but without beginning to confine this one.
+pub(super) fn answer_honestly(control: &Control) {
+    let Ok(hello) = control.receive::<Hello>(LONG) else { std::process::exit(1) };
+    reentry::check_parent(hello.supervisor);
+    say(control, &HelloBack { version: VERSION, refusal: None }, &[]);
 }
 
 fn answer_hello(script: &Script, control: &Control, answer: impl FnOnce(&Control)) -> ! {
@@ -90,17 +98,26 @@ fn answer_load(script: &Script, control: &Control, answer: &impl Serialize) -> !
 }
 
 fn compile(script: &Script, control: &Control) -> ! {
-    let _: Result<(Compile, _), _> = control.receive_with_descriptors(Some(LONG));
+    let request: Result<(Compile, Vec<OwnedFd>), _> = control.receive_with_descriptors(Some(LONG));
+    let files = request.map(|(_, files)| files).unwrap_or_default();
     script.note_told();
-    let garbage = sealed_file("garbage", &[0x7f; 4096]).expect("a file");
     let endless: OwnedFd = rustix::event::eventfd(0, EventfdFlags::empty()).expect("a descriptor");
-    let (garbage, endless) = (garbage.as_fd(), endless.as_fd());
-    let compiled = CompilerSays::Compiled { has_drivers: true };
+    let write = |bytes: &[u8]| {
+        for file in files.iter().skip(1).take(2) {
+            File::from(file.try_clone().expect("a descriptor")).write_all(bytes).expect("room");
+        }
+    };
     match script.lie {
-        Lie::CompilesToNothing => say(control, &compiled, &[]),
-        Lie::CompilesToTooMuch => say(control, &compiled, &[garbage; 3]),
-        Lie::CompilesToNoFile => say(control, &compiled, &[endless; 2]),
-        Lie::CompilesToGarbage => say(control, &compiled, &[garbage; 2]),
+        Lie::CompilesToNothing => say(control, &CompilerSays::Compiled, &[]),
+        Lie::CompilesToTooMuch => {
+            write(&vec![0x7f; 64 << 20]);
+            say(control, &CompilerSays::Compiled, &[]);
+        }
+        Lie::CompilesToNoFile => say(control, &CompilerSays::Compiled, &[endless.as_fd(); 2]),
+        Lie::CompilesToGarbage => {
+            write(&[0x7f; 4096]);
+            say(control, &CompilerSays::Compiled, &[]);
+        }
         _ => say(control, &CompilerSays::Invalid(loud()), &[]),
     }
     stall()

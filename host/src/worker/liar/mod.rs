@@ -17,12 +17,12 @@ use std::sync::Arc;
 
 pub use script::{Lie, Script};
 
-use super::shake_hands;
-use crate::channel::control::Control;
+use super::Delivery;
+use crate::channel::control::{Control, WorkerSays};
 use crate::channel::desk::{Input, Next};
 use crate::channel::order::{Entry, Order};
 use crate::process::reentry::{self, Role};
-use crate::sandbox::tenant::Room;
+use crate::sandbox::tenant::{Plot, Room};
 use crate::shm::region::Region;
 
 /// In a process that a pool has started, lies as its script says, or is honest, and does not return.
@@ -37,13 +37,25 @@ pub fn main() {
     let Some(script) = script else { return crate::init() };
     let control = Control::from_descriptor(reentry::settle());
     greeting::before_hello(&script, &control);
-    let Ok(()) = shake_hands(&control) else { std::process::exit(1) };
+    greeting::answer_honestly(&control);
     greeting::before_load(&script, &control);
-    match super::open(&control) {
+    match open(&control) {
         Ok(Some(room)) => Liar::new(script, control, room).serve(),
         Ok(None) => std::process::exit(0),
         Err(_) => std::process::exit(1),
     }
+}
+
+/// Opens as an honest worker does, but without going into the jail, which would keep it from the worst.
+fn open(control: &Control) -> Result<Option<Room>, String> {
+    let Some(Delivery { desk, service, belongings, directories, module, drivers }) = super::receive(control)?
+    else {
+        return Ok(None);
+    };
+    let plot = Plot::new(service, belongings, directories).map_err(|error| format!("{error:#}"))?;
+    let house = plot.build(module, drivers).map_err(|error| format!("{error:#}"))?;
+    control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
+    Ok(Some(Room::new(house, desk)))
 }
 
 /// A worker that has loaded its module.

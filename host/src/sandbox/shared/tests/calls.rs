@@ -11,7 +11,7 @@ use crate::channel::desk::Next;
 use crate::channel::ending::EndKind;
 use crate::channel::layout::ENTRY_BYTES;
 use crate::channel::order::{Entry, Inputs, Order};
-use crate::sandbox::tenant::{House, Room};
+use crate::sandbox::tenant::{Plot, Room};
 use crate::shm::object::patience::Patience;
 use crate::shm::region::sealed_file;
 
@@ -117,7 +117,7 @@ impl Run {
         let wasm = wat::parse_str(MODULE).unwrap();
         let code = compiler_engine(CodeKind::default()).unwrap().precompile_module(&wasm).unwrap();
         let [module, drivers] = [&code[..], &[]].map(|bytes| sealed_file("test", bytes).unwrap());
-        let house = House::open(service, module, drivers, belongings, Vec::new()).unwrap();
+        let house = Plot::new(service, belongings, Vec::new()).unwrap().build(module, drivers).unwrap();
         let (post, [down_fd, up_fd]) = Post::create().unwrap();
         let down = Region::map(down_fd.as_fd(), down::BYTES, Writer::Supervisor).unwrap();
         let up = Region::map(up_fd.as_fd(), up::BYTES, Writer::Worker).unwrap();
