@@ -61,6 +61,7 @@ fn the_running_call_is_charged_with_the_signal_that_killed_its_worker() {
             let exit = Exit::Signal(signal.as_raw());
             assert_eq!((lost.kind(), lost.index()), (FailureKind::WorkerLost(exit), 0), "{lost}");
             assert!(lost.message().contains(&pid.to_string()), "{lost}");
+            assert!(lost.message().ends_with("; the last host call was `fd_write`"), "{lost}");
         });
         assert_eq!(act.apply((7, 0, 0, 0)).expect("a result"), 7);
     }
@@ -361,7 +362,8 @@ fn a_module_that_kills_every_worker_is_given_up_by_name() {
     let error = kill_whoever_begins(&fixture.pool, &lines, 100, || act.apply(forever).expect_err("given up"));
     assert_eq!(error.kind(), ErrorKind::Quarantined, "{error}");
     assert!(error.to_string().contains("`murderer`"), "{error}");
-    assert!(error.to_string().contains("SIGKILL"), "it tells how the last one ended: {error}");
+    let how = "was killed by SIGKILL in call 0; the last host call was `fd_write`";
+    assert!(error.to_string().ends_with(how), "it tells how the last one ended: {error}");
     // From now on it is refused at once, and other modules are not.
     for error in [act.apply(forever).expect_err("given up"), act.map([forever]).expect_err("given up")] {
         assert_eq!(error.kind(), ErrorKind::Quarantined, "{error}");

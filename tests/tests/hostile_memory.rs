@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use wasmpool::FailureKind::{OutOfMemory, Trapped};
+use wasmpool::FailureKind::{OutOfMemory, OutOfTables, StackOverflow, Trapped};
 use wasmpool_tests::siege::{Attack, Expected, Weapon, withstand};
 
 wasmpool::test_support!();
@@ -12,22 +12,23 @@ const fn attack(name: &'static str, file: &'static str, outcome: Expected) -> At
 }
 
 const OUT_OF_MEMORY: Expected = Expected::Ends(OutOfMemory, "it may have 16777216 bytes");
+const OUT_OF_TABLES: Expected = Expected::Ends(OutOfTables, "elements");
 const OUT_OF_BOUNDS: Expected = Expected::Ends(Trapped, "out of bounds memory access");
-const OUT_OF_STACK: Expected = Expected::Ends(Trapped, "call stack exhausted");
+const OUT_OF_STACK: Expected = Expected::Ends(StackOverflow, "");
 
 const GROWING: [Attack; 7] = [
     attack("a page at a time", "grows-page-by-page", OUT_OF_MEMORY),
     attack("four gigabytes at once", "grows-at-once", OUT_OF_MEMORY),
     attack("all that there is", "grows-to-the-limit", Expected::Returns("256")),
     attack("eight memories", "grows-eight-memories", Expected::Returns("256")),
-    attack("a table", "grows-a-table", OUT_OF_MEMORY),
-    attack("a table of all elements at once", "grows-a-table-at-once", OUT_OF_MEMORY),
+    attack("a table", "grows-a-table", OUT_OF_TABLES),
+    attack("a table of all elements at once", "grows-a-table-at-once", OUT_OF_TABLES),
     attack("in the start function", "grows-at-start", OUT_OF_MEMORY),
 ];
 
 const DECLARING: [Attack; 7] = [
     attack("too large a memory", "begins-with-too-much", Expected::Refused("begins with 16842752 bytes")),
-    attack("too many elements together", "begins-with-too-many-elements", OUT_OF_MEMORY),
+    attack("too many elements together", "begins-with-too-many-elements", Expected::Refused("begins with")),
     attack(
         "too large a table",
         "begins-with-a-large-table",

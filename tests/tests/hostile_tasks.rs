@@ -102,7 +102,7 @@ const BREAKING: [Attack; 7] = [
     attack(
         "a result too deep",
         |module| Ok(format!("{:?}", module.task::<u32, Nested>("deep_result")?.apply(1000)?)),
-        Expected::Ends(BadResult, ""),
+        Expected::Ends(ResultTooDeep, ""),
     ),
     attack(
         "a result of another type",

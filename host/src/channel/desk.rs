@@ -205,6 +205,13 @@ impl Desk {
         self.feeder_bell().ring();
     }
 
+    /// Says which host function a guest has entered.
+    #[inline]
+    pub(crate) fn note_host_call(&self, number: u32) {
+        // Relaxed: as the progress word, it is read when this process is dead.
+        self.up.word32(up::HOST_CALL).store(number, Ordering::Relaxed);
+    }
+
     /// Says that the running call sleeps no more.
     pub(crate) fn unblock(&self) {
         self.up.word32(up::BLOCKED_ON).store(0, Ordering::Relaxed);

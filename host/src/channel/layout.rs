@@ -5,6 +5,7 @@
 //! +--------------------------------------+      +--------------------------------------+
 //! | 0     doorbell epoch          u32    |      | 0     progress                 u64   |
 //! | 4     cpu of the last poster  u32    |      | 8     blocked on               u32   |
+//! |                                      |      | 12    last host call           u32   |
 //! |                                      |      | 64    feeder's bell: epoch     u32   |
 //! |                                      |      | 68    feeder's bell: asleep    u32   |
 //! | 64    ring bytes taken        u64    |      | 72    worker's bell: asleep    u32   |
@@ -85,6 +86,8 @@ pub(crate) mod up {
     pub(crate) const PROGRESS: usize = 0;
     /// Number of the grant, plus 1, on whose object the running call sleeps; 0 while it does not.
     pub(crate) const BLOCKED_ON: usize = 8;
+    /// Number of the host function that a guest entered last; 0 before the first.
+    pub(crate) const HOST_CALL: usize = 12;
     pub(crate) const FEEDER_BELL: usize = 64;
     pub(crate) const FEEDER_ASLEEP: usize = 68;
     pub(crate) const WORKER_ASLEEP: usize = 72;

@@ -132,6 +132,12 @@ impl Post {
         word.checked_sub(1).map(|grant| grant as usize)
     }
 
+    /// Number of the host function that a guest entered last, as the worker says.
+    pub(crate) fn host_call(&self) -> u32 {
+        // Relaxed: as in `progress`.
+        self.up.word32(up::HOST_CALL).load(Ordering::Relaxed)
+    }
+
     /// The progress word: generation and number of the call that runs, if any.
     pub(crate) fn progress(&self) -> Option<(u32, u32)> {
         // Relaxed: the word stands for itself, see `Desk::begin`.

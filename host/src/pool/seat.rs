@@ -22,6 +22,7 @@ use crate::channel::order::{Entry, Order, slot_of};
 use crate::channel::post::{Lie, Post};
 use crate::channel::ring::{self, Stream};
 use crate::process::child::{Child, Exit};
+use crate::sandbox::host_calls::HostCall;
 
 /// How long a worker may take to stand still after it was told to.
 const STOP_TIME_MAX: Duration = Duration::from_millis(100);
@@ -398,6 +399,7 @@ impl Service {
     pub(crate) fn bury(mut self, exit: Exit, worker: usize, on_line: &OnLine) -> Remains {
         let mut chunks = Vec::new();
         let had_work = !self.is_idle();
+        let mut charged = None;
         let said = self.control.receive::<WorkerSays>(Duration::ZERO).ok();
         let is_honest = !matches!(self.sentence, Some(Sentence::Lied(_)));
         if is_honest {
@@ -420,6 +422,7 @@ impl Service {
             let call = self.condemned(generation).filter(|call| outstanding.contains(call)).or(named);
             let burial = running.ledger.bury(outstanding.start, call);
             if let Some(call) = burial.charged {
+                charged = Some(running.index(call));
                 let failure = self.charge(&running, Place { generation, call }, exit, said.as_ref());
                 running.fail(failure, worker, &mut chunks);
             }
@@ -431,7 +434,10 @@ impl Service {
             (_, Some(WorkerSays::Panicked(message))) => {
                 format!("{exit} after a panic of its own ({})", quoted(&message))
             }
-            _ => exit.to_string(),
+            _ => match charged {
+                Some(index) => format!("{exit} in call {index}{}", self.last_host_call()),
+                None => exit.to_string(),
+            },
         };
         // One that dies without work to do has not died of the module.
         let is_crash = had_work && !matches!(self.sentence, Some(Sentence::Call(..)));
@@ -445,6 +451,12 @@ impl Service {
             Some(Sentence::Call(place, _)) if place.generation == generation => Some(place.call),
             _ => None,
         }
+    }
+
+    /// Which host function the worker's guest was in last, as it says; in words, or empty when it was in none.
+    fn last_host_call(&self) -> String {
+        let name = HostCall::name_of(self.post.host_call());
+        name.map(|name| format!("; the last host call was `{name}`")).unwrap_or_default()
     }
 
     /// The object that the worker's call sleeps on, or slept on when it died, as it says. It can sleep on nothing but
@@ -498,7 +510,8 @@ impl Service {
                     true => ": the module tried a system call that no worker may make",
                     false => "",
                 };
-                let text = format!("its worker (process {}) {exit}{attempt}{panic}", self.child.pid());
+                let (process, last) = (self.child.pid(), self.last_host_call());
+                let text = format!("its worker (process {process}) {exit}{attempt}{panic}{last}");
                 Failure::new(index, FailureKind::WorkerLost(exit), text)
             }
         }

@@ -8,6 +8,7 @@ use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 
 use super::allowance::Allowance;
 use super::files::{Directory, Files};
+use super::host_calls::HostCall;
 use super::memory::{self, Extent, Protected};
 use super::replay::Replay;
 use super::shared::{Belongings, Leftover, Shared};
@@ -269,6 +270,10 @@ impl Protected for Guest {
 }
 
 impl WasiHost for Guest {
+    fn enters(&mut self, function: HostCall) {
+        self.desk.note_host_call(function.number());
+    }
+
     fn memory(&self) -> Option<Memory> {
         self.memory
     }
@@ -360,8 +365,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
     Ok(())
 }
 
+/// The names of those that can be the last before a worker's death.
+pub(super) const NAMES: [&str; 2] = [wasmpool_abi::IMPORT_NEXT, wasmpool_abi::IMPORT_DONE];
+
 fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::Result<i64> {
     let guest = caller.data_mut();
+    guest.desk.note_host_call(const { HostCall::named(wasmpool_abi::IMPORT_NEXT) }.number());
     if guest.pull.running.is_some() {
         return Err(broken_order("asked for the next call before it ended this one"));
     }
@@ -390,6 +399,7 @@ fn fetch(mut caller: Caller<'_, Guest>, buffer: u32) -> wasmtime::Result<()> {
 }
 
 fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wasmtime::Result<()> {
+    caller.data().desk.note_host_call(const { HostCall::named(wasmpool_abi::IMPORT_DONE) }.number());
     let done = Done::from_code(kind).ok_or_else(|| broken_order("ended a call in no known way"))?;
     hand_out(&mut caller, bytes, length as usize, |guest, bytes| {
         let call =

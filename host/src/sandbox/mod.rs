@@ -27,6 +27,7 @@ mod driver_memory;
 pub(crate) mod engine;
 pub(crate) mod files;
 mod guest;
+pub(crate) mod host_calls;
 pub(crate) mod memory;
 mod outline;
 mod replay;

@@ -35,6 +35,7 @@ use self::paths::{
 };
 use super::driver::{Number, Signature};
 use super::files::{At, FIRST, Files};
+use super::host_calls::HostCall;
 use super::memory::{self, OutOfBounds, Protected};
 use crate::channel::ring::Stream;
 
@@ -52,6 +53,9 @@ const CHUNK_BYTES: usize = 1_024;
 pub(crate) trait WasiHost: Protected {
     /// The guest's memory, known once it is instantiated. Without one, whatever takes an address fails.
     fn memory(&self) -> Option<Memory>;
+
+    /// Notes which function it is in.
+    fn enters(&mut self, _function: HostCall) {}
 
     /// Takes what the guest wrote, a piece at a time.
     ///
@@ -148,12 +152,18 @@ macro_rules! functions {
                 linker.func_wrap(
                     MODULE,
                     stringify!($name),
-                    |caller: Caller<'_, T>, $($argument: $type),*| finish($name(Guest { caller }, $($argument),*)),
+                    |mut caller: Caller<'_, T>, $($argument: $type),*| {
+                        caller.data_mut().enters(const { HostCall::named(stringify!($name)) });
+                        finish($name(Guest { caller }, $($argument),*))
+                    },
                 )?;
             )*
             linker.func_wrap(MODULE, PROC_EXIT, proc_exit)?;
             Ok(())
         }
+
+        /// The names of all functions that can be the last before a worker's death.
+        pub(super) const NAMES: [&str; const { [$(stringify!($name)),*].len() }] = [$(stringify!($name)),*];
 
         /// The type of a function of this name, if there is one.
         pub(crate) fn signature(name: &str) -> Option<Signature> {

@@ -51,6 +51,7 @@ use views::Views;
 
 use super::driver::{Number, Signature};
 use super::guest::{self, Guest};
+use super::host_calls::HostCall;
 use super::memory::{self, NumberCell, OutOfBounds};
 use crate::shm::object::CallEnd;
 
@@ -233,7 +234,7 @@ macro_rules! number {
 
 /// Links functions and knows their types from one list.
 macro_rules! functions {
-    ($($import:ident: $function:path, ($($type:ident),*) -> $result:ident;)*) => {
+    ($($import:ident: $function:path, ($($argument:ident: $type:ident),*) -> $result:ident;)*) => {
         /// Adds all functions to a linker, whatever was granted: a module that imports them can always be linked.
         ///
         /// # Errors
@@ -243,10 +244,16 @@ macro_rules! functions {
             $(linker.func_wrap(
                 IMPORT_MODULE,
                 $import,
-                $function as fn(Caller<'_, Guest>, $($type),*) -> wasmtime::Result<$result>,
+                |caller: Caller<'_, Guest>, $($argument: $type),*| -> wasmtime::Result<$result> {
+                    caller.data().desk.note_host_call(const { HostCall::named($import) }.number());
+                    $function(caller, $($argument),*)
+                },
             )?;)*
             Ok(())
         }
+
+        /// The names of all functions.
+        pub(super) const NAMES: [&str; const { [$($import),*].len() }] = [$($import),*];
 
         /// The type of a function of this name, if there is one.
         pub(super) fn signature(name: &str) -> Option<Signature> {
@@ -261,17 +268,17 @@ macro_rules! functions {
 }
 
 functions! {
-    IMPORT_OPEN: opening::open, (u32, u32, i32, i32) -> i64;
-    IMPORT_CLOSE: opening::close, (i32) -> i32;
-    IMPORT_REFUSAL: opening::refusal, (u32, u32) -> i32;
-    IMPORT_CELL: numbers::cell, (i32, i32, i64, i64, i64, u32) -> i32;
-    IMPORT_SLICE: numbers::slice, (i32, i32, i64, u32, i64) -> i32;
-    IMPORT_OP: numbers::op, (i32, i32, i64, i64, u32) -> i32;
-    IMPORT_PUT: items::put, (i32, u32, u32, i64) -> i32;
-    IMPORT_GET: items::get, (i32, i64, u32, u32, u32) -> i32;
-    IMPORT_RECORD: items::record, (i32, i32, u32, u32, i64, u32, u32, u32, u32, u32) -> i32;
-    IMPORT_STAGED: items::staged, (u32) -> i32;
-    IMPORT_WAIT: waiting::wait, (u32, u32, i64, u32) -> i32;
-    IMPORT_MAP: opening::map, (i32, i32, i64, i64) -> i64;
-    IMPORT_UNMAP: opening::unmap, (i32) -> i32;
+    IMPORT_OPEN: opening::open, (a: u32, b: u32, c: i32, d: i32) -> i64;
+    IMPORT_CLOSE: opening::close, (a: i32) -> i32;
+    IMPORT_REFUSAL: opening::refusal, (a: u32, b: u32) -> i32;
+    IMPORT_CELL: numbers::cell, (a: i32, b: i32, c: i64, d: i64, e: i64, f: u32) -> i32;
+    IMPORT_SLICE: numbers::slice, (a: i32, b: i32, c: i64, d: u32, e: i64) -> i32;
+    IMPORT_OP: numbers::op, (a: i32, b: i32, c: i64, d: i64, e: u32) -> i32;
+    IMPORT_PUT: items::put, (a: i32, b: u32, c: u32, d: i64) -> i32;
+    IMPORT_GET: items::get, (a: i32, b: i64, c: u32, d: u32, e: u32) -> i32;
+    IMPORT_RECORD: items::record, (a: i32, b: i32, c: u32, d: u32, e: i64, f: u32, g: u32, h: u32, i: u32, j: u32) -> i32;
+    IMPORT_STAGED: items::staged, (a: u32) -> i32;
+    IMPORT_WAIT: waiting::wait, (a: u32, b: u32, c: i64, d: u32) -> i32;
+    IMPORT_MAP: opening::map, (a: i32, b: i32, c: i64, d: i64) -> i64;
+    IMPORT_UNMAP: opening::unmap, (a: i32) -> i32;
 }
