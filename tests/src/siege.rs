@@ -2,7 +2,7 @@
 //!
 //! Each [`Attack`] is a row of a table: a module, how the pool is set up, how it is called, and the one outcome that it
 //! must get. [`withstand`] runs it in kept and in fresh instances, on a pool of two workers, beside a
-//! [bystander](Bystander) whose calls are served before, during and after it with exact results, and looks afterwards
+//! bystander whose calls are served before, during and after it with exact results, and looks afterwards
 //! whether all workers are back, and whether anything is left of the pool when that is gone.
 //!
 //! Attacks are counted by what they leave in this process, so one runs at a time.

@@ -21,7 +21,7 @@ const GROWING: [Attack; 7] = [
     attack("four gigabytes at once", "grows-at-once", OUT_OF_MEMORY),
     attack("all that there is", "grows-to-the-limit", Expected::Returns("256")),
     attack("eight memories", "grows-eight-memories", Expected::Returns("256")),
-    attack("a table", "grows-a-table", OUT_OF_TABLES),
+    attack("a table", "grows-a-table", OUT_OF_MEMORY),
     attack("a table of all elements at once", "grows-a-table-at-once", OUT_OF_TABLES),
     attack("in the start function", "grows-at-start", OUT_OF_MEMORY),
 ];

@@ -1,9 +1,7 @@
 //! Hostile modules that aim at whoever takes their results, and at the pull loop by which they hand them over.
 
 use serde::{Deserialize, Serialize};
-use wasmpool::FailureKind::{
-    BadResult, Failed, OutputTooLarge, Refused, ResultTooDeep, ResultTooLarge, Trapped,
-};
+use wasmpool::FailureKind::{BadResult, Failed, Refused, ResultTooDeep, ResultTooLarge, Trapped};
 use wasmpool::{Error, Module};
 use wasmpool_tests::siege::{Attack, Expected, Weapon, outcome, withstand};
 

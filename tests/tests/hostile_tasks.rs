@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use wasmpool::FailureKind::{
-    BadResult, Exited, Failed, OutOfMemory, OutputTooLarge, Panicked, Refused, TimedOut, Trapped,
+    BadResult, Exited, Failed, OutOfMemory, OutputTooLarge, Panicked, Refused, ResultTooDeep, TimedOut,
+    Trapped,
 };
 use wasmpool::{Error, Module};
 use wasmpool_tests::siege::{Attack, Expected, Weapon, withstand};

@@ -107,7 +107,7 @@ const VIEWS: [Attack; 9] = [
                  (call $expect (i32.const -22) (i32.wrap_i64
                    (call $map (local.get $h) (i32.const 0) (i64.const 5) (i64.const 5))))
                  (call $expect (i32.const -22) (i32.wrap_i64
-                   (call $map (local.get $h) (i32.const 3) (i64.const 0) (i64.const 5))))",
+                   (call $map (local.get $h) (i32.const 4) (i64.const 0) (i64.const 5))))",
             )
         },
         NOTHING_AMISS,

@@ -176,7 +176,11 @@ impl Files {
             let mut bytes = Vec::new();
             file.take(ARTIFACT_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
         });
-        Ok(Code { module: module?, drivers: drivers? })
+        let code = Code { module: module?, drivers: drivers? };
+        if code.module.is_empty() {
+            return Err(io::Error::other("the compiler says that it is done, and wrote no code"));
+        }
+        Ok(code)
     }
 
     /// What a compiler that broke has said. Nothing of it is believed more than it takes to choose among messages.

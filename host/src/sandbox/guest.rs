@@ -248,8 +248,9 @@ impl ResourceLimiter for Guest {
         self.keep_accounts();
         let elements = (desired - current) as u64;
         let bytes = elements.saturating_mul(TABLE_ELEMENT_BYTES);
-        let is_allowed =
-            fits(desired, maximum) && self.table_limit.has(elements) && self.memory_limit.has(bytes);
+        // Asked first: the pool's own maximum is this limit, and a refusal has to be remembered as such.
+        let has_elements = self.table_limit.has(elements);
+        let is_allowed = has_elements && fits(desired, maximum) && self.memory_limit.has(bytes);
         if is_allowed {
             self.table_limit.take(elements);
             self.memory_limit.take(bytes);
