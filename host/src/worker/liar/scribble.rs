@@ -47,13 +47,14 @@ pub(super) fn one_byte(region: &Arc<Region>, random: &mut Random) {
 /// a while when this one is gone.
 #[allow(unsafe_code, reason = "forks")]
 pub(super) fn in_another_process(mut act: impl FnMut(&mut Random)) {
+    // Asked before, for by the time that the child asks its parent may be gone.
+    let parent = Some(rustix::process::getpid());
     // SAFETY: the child calls `act`, which does nothing but store to mapped memory, asks for its parent and the time,
     // and ends without running anything that belongs to this process.
     if unsafe { libc::fork() } != 0 {
         return;
     }
     let mut random = Random::new();
-    let parent = rustix::process::getppid();
     let mut died = None;
     while died.is_none_or(|died: Instant| died.elapsed() < AFTERLIFE) {
         for _ in 0..1000 {
