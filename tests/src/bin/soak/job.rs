@@ -20,7 +20,10 @@ const RETRIES: u32 = 1_000;
 /// Longest that a worker stands still.
 const STOP_MS_MAX: u64 = 20;
 
-/// Longest from one blow to the next.
+/// Time from one blow to the next, in times of a worker's start.
+const STARTS_APART: u32 = 3;
+
+/// And longest beyond that.
 const PAUSE_MS_MAX: u64 = 10;
 
 /// Some microseconds of work whose result depends on every turn: `state = state * 31 + turns`, a thousand times. It
@@ -108,6 +111,9 @@ fn judge(outcomes: &[Outcome<i64>], calls: i64, came: &mut Came) {
 }
 
 /// Kills and stops workers at random moments until the job is over or there was enough of both.
+///
+/// A module none of whose workers comes to finish anything is given up, and rightly. So after a kill there is time, on
+/// however slow a machine, for the next worker to begin.
 fn strike(
     pool: &Pool,
     plan: &Plan,
@@ -116,6 +122,7 @@ fn strike(
     came: &mut Came,
     recoveries: &mut Vec<Duration>,
 ) {
+    let mut start = Duration::ZERO;
     while !is_over.load(Ordering::Relaxed) && (came.killed < plan.kills || came.stopped < plan.stops) {
         let pids = pool.worker_pids();
         let Some(pid) = pids.get(random.below(pids.len().max(1) as u64) as usize).copied() else { continue };
@@ -131,10 +138,11 @@ fn strike(
             };
             wait_until(|| is_over.load(Ordering::Relaxed) || is_replaced());
             if is_replaced() {
-                recoveries.push(started.elapsed());
+                start = started.elapsed();
+                recoveries.push(start);
             }
         }
-        thread::sleep(Duration::from_micros(random.below(1000 * PAUSE_MS_MAX)));
+        thread::sleep(STARTS_APART * start + Duration::from_micros(random.below(1000 * PAUSE_MS_MAX)));
     }
 }
 
