@@ -208,7 +208,7 @@ fn recovery(pool: &Pool, task: &Task<(), ()>, lock: &Lock) -> anyhow::Result<f64
 ///
 /// As [`additions`].
 pub(crate) fn bulk_reads(world: &World) -> anyhow::Result<Vec<Figure>> {
-    let ours = sums::<()>(world, "bench_bulk_read", ())?;
+    let ours = sums::<()>(world, "bench_bulk_read", (), 1)?;
     let figure = Figure::new("shared-bulk-read", "sum of an array, by slices", Unit::BytesPerSecond, ours);
     let elements = world.some(ELEMENTS / 8);
     let python = python(world, "array", ELEMENTS / 8)?;
@@ -216,19 +216,32 @@ pub(crate) fn bulk_reads(world: &World) -> anyhow::Result<Vec<Figure>> {
     Ok(vec![figure.against("python Array slices", python).promised(4e9)])
 }
 
-/// Summing an array in a view, in one worker: [`SUMS`] sums in each view, making the view included.
+/// Summing an array in views, in one worker and in all at once: [`SUMS`] sums in each view, making the view included.
 ///
 /// # Errors
 ///
 /// As [`additions`].
 pub(crate) fn mapped_sums(world: &World) -> anyhow::Result<Vec<Figure>> {
-    let ours = SUMS as f64 * sums::<u64>(world, "bench_mapped_sum", SUMS)?;
-    let figure =
-        Figure::new("shared-mapped-sum", "8 sums of an array, in a view", Unit::BytesPerSecond, ours);
-    Ok(vec![figure.promised(12e9)])
+    let of = |workers| {
+        Ok::<_, anyhow::Error>(SUMS as f64 * sums::<u64>(world, "bench_mapped_sum", SUMS, workers)?)
+    };
+    let all = Figure::new(
+        "shared-mapped-sum",
+        "8 sums of an array, in views of all workers",
+        Unit::BytesPerSecond,
+        of(WORKERS)?,
+    );
+    let one = Figure::new("shared-mapped-sum-one", "the same in one worker", Unit::BytesPerSecond, of(1)?);
+    Ok(vec![all.promised(12e9), one])
 }
 
-fn sums<A: serde::Serialize + Copy>(world: &World, task: &str, argument: A) -> anyhow::Result<f64> {
+/// Bytes of an array that a task sums a second, in so many workers together.
+fn sums<A: serde::Serialize + Copy>(
+    world: &World,
+    task: &str,
+    argument: A,
+    workers: usize,
+) -> anyhow::Result<f64> {
     let pool = world::pool(&world.cache())?;
     let elements: Vec<i64> = (0..ELEMENTS as i64).collect();
     let numbers = pool.array_of("numbers", &elements)?;
@@ -236,10 +249,10 @@ fn sums<A: serde::Serialize + Copy>(world: &World, task: &str, argument: A) -> a
     let expected: i64 = elements.iter().sum();
     let mut ours = || {
         let started = Instant::now();
-        let sum = task.apply(argument)?;
+        let sums = task.map(std::iter::repeat_n(argument, workers))?;
         let seconds = started.elapsed().as_secs_f64();
-        ensure!(sum == expected, "the sum is {sum} and should be {expected}");
-        Ok((ELEMENTS * size_of::<i64>()) as f64 / seconds)
+        ensure!(sums.iter().all(|sum| *sum == expected), "the sums are {sums:?} and should be {expected}");
+        Ok((workers * ELEMENTS * size_of::<i64>()) as f64 / seconds)
     };
     Ok(turns::medians(world.rounds(), [&mut ours])?[0])
 }
