@@ -9,7 +9,7 @@ use wasmpool_tests::cli::{Running, Wasmpool};
 const WATCHED: Duration = Duration::from_secs(1);
 
 /// Processor time that it may take meanwhile, all its processes together: a twentieth of what one takes that spins.
-/// Twenty times a second a supervisor looks at a call that sleeps, which takes a busy machine half a millisecond.
+/// A look at a call that sleeps takes up to two milliseconds where everything about it has gone cold.
 const IDLE_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// Processor time that the threads of a process have taken so far.

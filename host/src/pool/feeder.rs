@@ -17,7 +17,7 @@ use super::compile::{START_TIME_MAX, greet};
 use super::directories;
 use super::module::ModuleState;
 use super::objects::Stake;
-use super::relief::{self, Relief, SPARE_TIME, relieve};
+use super::relief::{self, EXPECTED_TIME, Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
 use crate::channel::control::{
@@ -70,6 +70,8 @@ enum Step {
     Again,
     /// Sleep until the worker has something, at most so long.
     Busy(Arc<Post>, Duration),
+    /// Sleep until the worker has something, which sleeps itself, or somebody has work; at most so long.
+    HeldUp(Arc<Post>, Duration),
     /// Sleep until somebody has work, at most so long.
     Idle(Duration),
     /// Pause, whatever happens, then look again.
@@ -107,6 +109,7 @@ impl Feeder {
                     }
                 }
                 Step::Busy(post, limit) => self.sleep_on_worker(&post, limit),
+                Step::HeldUp(post, _) => self.sleep_on_sleeper(&post),
                 Step::BackOff(pause) => std::thread::sleep(pause),
                 Step::End => return self.end(),
             }
@@ -141,6 +144,15 @@ impl Feeder {
         if has_rest {
             // Nothing is lost when nobody sleeps; otherwise somebody may have slept past calls to split.
             self.shared.lobby.bell().ring();
+        }
+    }
+
+    fn sleep_on_sleeper(&mut self, post: &Arc<Post>) {
+        let shared = Arc::clone(&self.shared);
+        let _listening = shared.lobby.listen(post);
+        let announced = post.feeder_bell().announce();
+        if let Step::HeldUp(_, limit) = self.guarded_step() {
+            post.feeder_bell().sleep(announced, limit);
         }
     }
 
@@ -193,7 +205,7 @@ impl Feeder {
                 drop(state);
                 shared.requeue(tended.retries);
                 if tended.opens_window {
-                    shared.lobby.bell().ring();
+                    shared.lobby.ring();
                 }
                 self.feed(outlook)
             }
@@ -227,7 +239,7 @@ impl Feeder {
                 bonds.stake.iter().for_each(Stake::bury);
                 bonds.post.feeder_bell().ring_always();
             }
-            lobby.bell().ring_always();
+            lobby.ring_always();
         });
         let child = nursery::spawn(Role::Worker, &self.shared.executable, theirs, on_death);
         let child = child.map_err(|error| describe(&error))?;
@@ -349,13 +361,17 @@ impl Feeder {
     }
 
     /// Finds the worker something to do.
-    fn feed(&mut self, outlook: Outlook) -> Step {
+    fn feed(&mut self, mut outlook: Outlook) -> Step {
         if outlook.is_held_up {
             // Where everybody looks, for nobody knows when this worker will.
             self.shared.requeue(std::iter::from_fn(|| self.deques.pop()).collect());
-            if relieve(&self.shared, &outlook.module) == Relief::Exhausted {
-                self.shared.starve(self.number);
-                return Step::Again;
+            match relieve(&self.shared, &outlook.module) {
+                Relief::Needless => {}
+                Relief::Expected | Relief::Opened => outlook.interval = outlook.interval.min(EXPECTED_TIME),
+                Relief::Exhausted => {
+                    self.shared.starve(self.number);
+                    return Step::Again;
+                }
             }
         }
         if !outlook.is_idle {
@@ -368,7 +384,7 @@ impl Feeder {
                 self.retire(target);
                 return Step::Again;
             }
-            return Step::Busy(outlook.post, outlook.interval);
+            return Step::Busy(outlook.post, outlook.interval.min(TENURE));
         }
         if outlook.has_room {
             match self.find(&outlook.module, outlook.is_idle) {
@@ -381,7 +397,11 @@ impl Feeder {
                 Found::TryLater | Found::Nothing => {}
             }
         }
-        if outlook.is_idle { self.idle() } else { Step::Busy(outlook.post, outlook.interval) }
+        match outlook {
+            Outlook { is_idle: true, .. } => self.idle(),
+            Outlook { is_held_up: true, post, interval, .. } => Step::HeldUp(post, interval),
+            Outlook { post, interval, .. } => Step::Busy(post, interval),
+        }
     }
 
     /// Sleeps, or closes a seat that was opened for want of workers and is not needed any more.
@@ -574,7 +594,7 @@ impl Outlook {
             module: Arc::clone(&service.module),
             served: Instant::now() - service.since,
             post: Arc::clone(&service.post),
-            interval: service.interval().min(TENURE),
+            interval: service.interval(),
             is_worn_out: service.is_worn_out(),
             is_held_up: service.is_held_up(),
         }

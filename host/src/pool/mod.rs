@@ -646,7 +646,7 @@ impl Module {
 
     /// Wakes feeders that sleep: there are more inputs, or more room for results.
     pub(crate) fn wake_feeders(&self) {
-        self.module.shared().lobby.bell().ring();
+        self.module.shared().lobby.ring();
     }
 }
 

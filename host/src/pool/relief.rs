@@ -8,8 +8,9 @@
 //! Workers of other modules are no help as they are: one that is idle, or too many that are busy, are asked to change.
 //! Sleepers do not count then, or a module with one sleeping worker and one waiting call would seem to be served.
 //!
-//! Opening too many costs memory, opening too few hangs a job. The look is repeated every few milliseconds by each
-//! feeder whose worker sleeps, so that it need not be exact at any instant. No more workers than the pool's number
+//! Opening too many costs memory, opening too few hangs a job. While calls wait, the look is repeated
+//! every few milliseconds by each feeder whose worker sleeps, so that it need not be exact at any instant; while none
+//! do, such a feeder sleeps until the lobby's bell tells of more. No more workers than the pool's number
 //! are ever awake because of it: one is opened only when fewer than that are.
 
 use std::sync::Arc;
@@ -32,11 +33,16 @@ pub(crate) const SPARE_TIME: Duration = Duration::from_secs(1);
 /// Least time between two calls that are ended for want of seats: the place of the first has to be taken first.
 const SUCCESSION_TIME: Duration = Duration::from_millis(20);
 
+/// How soon to look again while calls wait.
+pub(crate) const EXPECTED_TIME: Duration = Duration::from_millis(20);
+
 /// What can be done for calls that wait while a module's workers sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relief {
-    /// Nothing needs to be done.
-    None,
+    /// No calls wait.
+    Needless,
+    /// Somebody is to come to them who is not asleep, or room is being made. Look again soon.
+    Expected,
     /// One more seat was opened.
     Opened,
     /// There are no more seats: calls that sleep have to end.
@@ -64,19 +70,23 @@ pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief
     let mut spares = shared.spares();
     let staff = count(shared, module);
     let is_waiting = staff.is_waiting || module.backlog() > 0;
-    if !is_waiting || staff.for_module > 0 || shared.is_closing() {
-        return Relief::None;
+    if !is_waiting || shared.is_closing() {
+        return Relief::Needless;
+    }
+    if staff.for_module > 0 {
+        return Relief::Expected;
     }
     module.call_for_worker();
     if staff.idle_elsewhere > 0 || staff.awake >= shared.workers {
+        // Only those without work: this one would wake itself.
         shared.lobby.bell().ring();
-        return Relief::None;
+        return Relief::Expected;
     }
     if open(shared, &mut spares) {
         return Relief::Opened;
     }
     if spares.last_exhausted.is_some_and(|last| last.elapsed() < SUCCESSION_TIME) {
-        return Relief::None;
+        return Relief::Expected;
     }
     spares.last_exhausted = Some(Instant::now());
     Relief::Exhausted
@@ -134,7 +144,7 @@ fn open(shared: &Arc<Shared>, spares: &mut Spares) -> bool {
     }
     // Relaxed: as above.
     shared.seats_open.store(number + 1, Ordering::Relaxed);
-    shared.lobby.bell().ring_always();
+    shared.lobby.ring_always();
     true
 }
 

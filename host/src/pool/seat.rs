@@ -149,12 +149,9 @@ impl Service {
     /// How long to sleep at most before the running call is looked at again.
     pub(crate) fn interval(&self) -> Duration {
         let limits = self.slots.iter().flatten().map(|running| running.job.work.terms.time_max);
-        let interval = |limit| {
-            if self.is_held_up() {
-                watch::interval_asleep(self.watch.left(limit, Instant::now()))
-            } else {
-                watch::interval(limit)
-            }
+        let interval = |limit| match self.held_up_time() {
+            Some(slept) => watch::interval_asleep(slept, self.watch.left(limit, Instant::now())),
+            None => watch::interval(limit),
         };
         limits.map(interval).min().unwrap_or(watch::interval(None))
     }
@@ -213,7 +210,11 @@ impl Service {
 
     /// Whether the worker has been asleep inside a call for a while, as it says.
     pub(crate) fn is_held_up(&self) -> bool {
-        self.held_up_since.is_some_and(|since| since.elapsed() >= HELD_UP_MIN)
+        self.held_up_time().is_some()
+    }
+
+    fn held_up_time(&self) -> Option<Duration> {
+        self.held_up_since.map(|since| since.elapsed()).filter(|slept| *slept >= HELD_UP_MIN)
     }
 
     fn take_all(&mut self, worker: usize, on_line: &OnLine, tended: &mut Tended) -> Result<(), Lie> {

@@ -11,7 +11,7 @@ use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::module::ModuleState;
 use super::objects::Stake;
-use super::relief::{Relief, SEATS_MAX, relieve};
+use super::relief::{EXPECTED_TIME, Relief, SEATS_MAX, relieve};
 use super::seat::{OnLine, Posted, Service};
 use crate::channel::control::{Control, FileAccess, Wishes};
 use crate::channel::post::Post;
@@ -59,16 +59,74 @@ pub(crate) struct Spares {
 }
 
 /// Where feeders without work sleep. One bell for all: a push, a retry, a split and a death ring it.
-#[derive(Debug, Default)]
+///
+/// Whoever waits for a worker that sleeps inside a call sleeps on that worker's bell, and listens to the lobby as well:
+/// more calls may need more workers.
+#[derive(Default)]
 pub(crate) struct Lobby {
     epoch: AtomicU32,
     asleep: AtomicU32,
+    listeners: Mutex<Vec<Arc<Post>>>,
+    /// How many they are, so that nobody takes the lock for nothing.
+    listening: AtomicUsize,
 }
 
 impl Lobby {
-    /// The bell.
+    /// The bell that feeders without work sleep on.
     pub(crate) fn bell(&self) -> Bell<'_> {
         Bell::new(&self.epoch, &self.asleep)
+    }
+
+    /// Wakes everybody who looks for what the caller has published.
+    pub(crate) fn ring(&self) {
+        self.bell().ring();
+        self.wake_listeners();
+    }
+
+    /// Wakes everybody, whatever the words of the bell say.
+    pub(crate) fn ring_always(&self) {
+        self.bell().ring_always();
+        self.wake_listeners();
+    }
+
+    fn wake_listeners(&self) {
+        // Relaxed: the fence in `ring` comes before it. Either this sees the listener, whose flag is then seen too, or
+        // the look that the listener takes behind the fence of its announcement sees what was published.
+        if self.listening.load(Ordering::Relaxed) > 0 {
+            self.listeners().iter().for_each(|post| {
+                post.feeder_bell().ring();
+            });
+        }
+    }
+
+    /// From now on this ring of the lobby is heard on that worker's bell too. Announce yourself there and look again
+    /// before you sleep.
+    pub(crate) fn listen(&self, post: &Arc<Post>) -> Listening<'_> {
+        self.listeners().push(Arc::clone(post));
+        // Relaxed: the announcement that follows has a fence.
+        self.listening.fetch_add(1, Ordering::Relaxed);
+        Listening { lobby: self, post: Arc::clone(post) }
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<Arc<Post>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody waits for a worker and listens to the lobby; no more when this goes.
+pub(crate) struct Listening<'a> {
+    lobby: &'a Lobby,
+    post: Arc<Post>,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        let mut listeners = self.lobby.listeners();
+        if let Some(own) = listeners.iter().position(|post| Arc::ptr_eq(post, &self.post)) {
+            listeners.swap_remove(own);
+            // Relaxed: one look too many does no harm.
+            self.lobby.listening.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -210,7 +268,7 @@ impl Shared {
     /// Adds a module; feeders without one turn to it at once.
     pub(crate) fn add_module(&self, module: Arc<ModuleState>) {
         self.modules.write().unwrap_or_else(PoisonError::into_inner).push(module);
-        self.lobby.bell().ring();
+        self.lobby.ring();
     }
 
     /// Takes a module off the list that nobody will give calls to any more.
@@ -220,7 +278,7 @@ impl Shared {
         drop(modules);
         module.strike_off();
         // Idle workers that serve it make room, and let go of what it was granted.
-        self.lobby.bell().ring();
+        self.lobby.ring();
     }
 
     /// Whether the pool is being closed.
@@ -238,7 +296,7 @@ impl Shared {
         for seat in &self.seats {
             seat.kill();
         }
-        self.lobby.bell().ring_always();
+        self.lobby.ring_always();
     }
 
     /// Notes that no worker can be started at this seat, and, where there is none at all, ends what waits for them.
@@ -285,7 +343,7 @@ impl Shared {
             job.work.module.unlist(job);
             return Err(obstacle);
         }
-        self.lobby.bell().ring();
+        self.lobby.ring();
         Ok(())
     }
 
@@ -343,8 +401,9 @@ impl Shared {
     }
 
     /// Feeds a worker in its feeder's place until the one call it was given has come back.
-    fn attend(self: &Arc<Self>, lent: &Lent<'_>, post: &Post, job: &Job) {
+    fn attend(self: &Arc<Self>, lent: &Lent<'_>, post: &Arc<Post>, job: &Job) {
         let mut has_waited = false;
+        let mut _listening = None;
         loop {
             let bell = post.feeder_bell();
             let announced = bell.announce();
@@ -355,12 +414,17 @@ impl Shared {
                 return;
             }
             let retries = service.tend(lent.number, &*self.on_line).retries;
-            let (is_idle, has_news, interval) = (service.is_idle(), service.has_news(), service.interval());
+            let (is_idle, has_news, mut interval) =
+                (service.is_idle(), service.has_news(), service.interval());
             let is_unclaimed = has_waited && service.rest() > 0;
             let is_held_up = service.is_held_up();
             drop(state);
-            if is_held_up && relieve(self, &job.work.module) == Relief::Exhausted {
-                self.starve(lent.number);
+            if is_held_up {
+                match relieve(self, &job.work.module) {
+                    Relief::Needless => {}
+                    Relief::Exhausted => self.starve(lent.number),
+                    Relief::Expected | Relief::Opened => interval = interval.min(EXPECTED_TIME),
+                }
             }
             self.requeue(retries);
             if is_unclaimed {
@@ -373,6 +437,8 @@ impl Shared {
             if !has_news {
                 bell.sleep(announced, interval);
                 has_waited = true;
+                // Before the next announcement and look, so that nothing is missed.
+                _listening = is_held_up.then(|| self.lobby.listen(post));
             }
         }
     }
@@ -393,7 +459,7 @@ impl Shared {
             let module = Arc::clone(&chunk.job().work.module);
             module.queue(chunk);
         }
-        self.lobby.bell().ring();
+        self.lobby.ring();
     }
 }
 

@@ -364,7 +364,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
                 job.refuse(Failure::new(index, FailureKind::Refused, reason));
             }
             job.announce(announced, has_ended);
-            self.module.shared().lobby.bell().ring();
+            self.module.shared().lobby.ring();
             if has_ended || !job.wait_for_room(calls_ahead) {
                 return total;
             }

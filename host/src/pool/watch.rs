@@ -112,10 +112,13 @@ pub(crate) fn interval(time_max: Option<Duration>) -> Duration {
     time_max.map_or(LONGEST, |most| (most / 8).clamp(SHORTEST, LONGEST))
 }
 
-/// How often to look at a call that sleeps, and tells when it is over, with so much of its time left.
-pub(crate) fn interval_asleep(left: Option<Duration>) -> Duration {
-    const LONGEST: Duration = Duration::from_millis(50);
-    left.map_or(LONGEST, |left| left.min(LONGEST)).max(interval(left))
+/// How often to look at a call that has slept for `slept`, and tells when it is over, with so much of its time left.
+///
+/// Seldom: a look takes an idle machine milliseconds, for everything about it has gone cold.
+pub(crate) fn interval_asleep(slept: Duration, left: Option<Duration>) -> Duration {
+    const LONGEST: Duration = Duration::from_millis(250);
+    let patience = (slept / 8).min(LONGEST);
+    left.map_or(patience, |left| left.min(patience)).max(interval(left))
 }
 
 #[cfg(test)]
@@ -190,10 +193,11 @@ mod tests {
     #[test]
     fn who_sleeps_is_looked_at_seldom_but_when_his_time_is_over() {
         let ms = Duration::from_millis;
-        assert_eq!(interval_asleep(None), ms(50));
-        assert_eq!(interval_asleep(Some(ms(300_000))), ms(50));
-        assert_eq!(interval_asleep(Some(ms(20))), ms(20));
-        assert_eq!(interval_asleep(Some(ms(0))), ms(1));
+        assert_eq!(interval_asleep(ms(1), None), ms(5));
+        assert_eq!(interval_asleep(ms(800), None), ms(100));
+        assert_eq!(interval_asleep(ms(9000), Some(ms(300_000))), ms(250));
+        assert_eq!(interval_asleep(ms(9000), Some(ms(20))), ms(20));
+        assert_eq!(interval_asleep(ms(9000), Some(ms(0))), ms(1));
         let start = Instant::now();
         let mut watch = Watch::default();
         assert_eq!(watch.left(Some(ms(10)), start), None);
