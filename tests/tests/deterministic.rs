@@ -1,6 +1,6 @@
 //! Runs that are to be like any other, to the byte: whatever the number of workers, and however often.
 
-use wasmpool::{ErrorKind, FailureKind};
+use wasmpool::{DirRights, ErrorKind, FailureKind, Module};
 use wasmpool_tests::cli::{Wasmpool, check_refuses};
 use wasmpool_tests::{builder, failure, tasks_in, text_in};
 
@@ -145,24 +145,42 @@ fn a_limit_in_time_stays_and_says_that_it_depends_on_the_machine() {
 }
 
 #[test]
-fn shared_objects_are_for_one_worker() {
+fn what_calls_share_is_for_one_worker() {
     for workers in [1, 2] {
         let fixture = text_in(builder(workers).deterministic(0), "chances", CHANCES);
         let lock = fixture.pool.lock("l").expect("a lock");
-        let works = fixture.module.clone().grant(&lock).task::<i64, i64>("works").expect("a task");
-        match (workers, works.apply(1)) {
-            (1, result) => assert!(result.is_ok()),
-            (_, result) => {
-                let error = result.expect_err("refused");
-                assert_eq!(error.kind(), ErrorKind::Setting);
-                assert!(error.to_string().ends_with("use one worker, or grant nothing"), "{error}");
+        let directory = tempfile::tempdir().expect("a directory");
+        let granted =
+            |rights| fixture.module.clone().grant_dir(directory.path(), "/d", rights).expect("granted");
+        let works = |module: Module| module.task::<i64, i64>("works").expect("a task").apply(1);
+        assert!(works(granted(DirRights::ReadOnly)).is_ok());
+        let shared = [fixture.module.clone().grant(&lock), granted(DirRights::ReadWrite)];
+        for result in shared.map(works) {
+            match (workers, result) {
+                (1, result) => assert!(result.is_ok()),
+                (_, result) => {
+                    let error = result.expect_err("refused");
+                    assert_eq!(error.kind(), ErrorKind::Setting);
+                    assert!(
+                        error.to_string().ends_with("grant no more than directories for reading"),
+                        "{error}"
+                    );
+                }
             }
         }
     }
-    check_refuses(
-        &["map", "chances.wat", "works", "1", "--deterministic", "--lock", "l", "-j", "2"],
-        "",
-        "2 workers reach shared objects in whatever order they happen to run, and a deterministic pool has each run be like any other: use one worker, or grant nothing",
-        2,
-    );
+    for flags in [["--lock", "l"], ["--dir", "."]] {
+        check_refuses(
+            &[&["map", "chances.wat", "works", "1", "--deterministic", "-j", "2"], &flags[..]].concat(),
+            "",
+            "2 workers reach shared objects, and directories in which they may write, in whatever order they happen \
+             to run, and a deterministic pool has each run be like any other: use one worker, or grant no more than \
+             directories for reading",
+            2,
+        );
+    }
+    let plain = ["map", "chances.wat", "works", "1", "--deterministic"];
+    let reading = run(&[&plain[..], &["--dir", ".::/d::ro"]].concat(), "2");
+    assert_eq!(reading, run(&plain, "2"));
+    assert_eq!(reading.1, 0);
 }

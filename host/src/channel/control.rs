@@ -148,11 +148,15 @@ pub(crate) struct InstanceLimits {
     pub(crate) objects: u32,
 }
 
+impl InstanceLimits {
+    pub(crate) const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
+}
+
 impl Default for InstanceLimits {
     /// What instances may have unless somebody says otherwise.
     fn default() -> Self {
         Self {
-            memory_bytes: 256 << 20,
+            memory_bytes: Self::MEMORY_BYTES_DEFAULT,
             stack_bytes: 1 << 20,
             instances: 16,
             tables: 8,

@@ -91,19 +91,22 @@ impl Use {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SetUp`] when the system has no memory or no descriptor left; [`ErrorKind::Setting`] when shared
-    /// objects would make runs differ that are to be alike.
+    /// [`ErrorKind::SetUp`] when the system has no memory or no descriptor left; [`ErrorKind::Setting`] when what calls
+    /// share would make runs differ that are to be alike.
     pub(super) fn module(&self) -> Result<&Arc<ModuleState>, Error> {
-        if self.granted.is_empty() && are_same(&self.directories, &self.base.directories) {
-            return Ok(&self.base);
-        }
-        if self.base.is_deterministic() && self.shared.workers > 1 {
+        let is_shared = |directory: &Arc<GrantedDirectory>| directory.is_writable();
+        let shares = !self.granted.is_empty() || self.directories.iter().any(is_shared);
+        if shares && self.base.is_deterministic() && self.shared.workers > 1 {
             let text = format!(
-                "{} workers reach shared objects in whatever order they happen to run, and a deterministic pool has \
-                 each run be like any other: use one worker, or grant nothing",
+                "{} workers reach shared objects, and directories in which they may write, in whatever order they \
+                 happen to run, and a deterministic pool has each run be like any other: use one worker, or grant \
+                 no more than directories for reading",
                 self.shared.workers
             );
             return Err(Error::new(ErrorKind::Setting, text));
+        }
+        if self.granted.is_empty() && are_same(&self.directories, &self.base.directories) {
+            return Ok(&self.base);
         }
         if let Some(admission) = self.admission.get() {
             return Ok(&admission.state);

@@ -55,7 +55,8 @@ impl Builder {
     /// unless said otherwise. A limit in time stays as a safety net, [`DETERMINISTIC_TIME_DEFAULT`] unless said
     /// otherwise: whether that or a [`deadline`](Self::deadline) is reached depends on the machine.
     ///
-    /// Shared objects are reached in the order in which calls happen to run, so only a pool of one worker grants them.
+    /// Shared objects, and directories in which guests may write, are reached in the order in which calls happen to run,
+    /// so only a pool of one worker grants them.
     /// The order in which the lines of different workers come to [`Self::on_output`] is not fixed either. The depth at
     /// which a stack overflows, and nothing else, depends on the version of this library and the kind of processor.
     #[must_use]

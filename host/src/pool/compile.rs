@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, ErrorKind};
+use super::limits::bytes;
 use super::module::Artifact;
 use crate::channel::control::{
     CodeKind, Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, Wishes, quoted,
@@ -213,7 +214,7 @@ const OUT_OF_MEMORY: [&str; 4] =
 
 /// Why a compiler died that has not answered: "compiling module m ...".
 fn reason_of_death(exit: Exit, last_words: &str, terms: &CompileTerms) -> String {
-    let memory = Size(terms.memory_bytes_max);
+    let memory = bytes(terms.memory_bytes_max);
     if OUT_OF_MEMORY.iter().any(|words| last_words.contains(words)) {
         return format!(
             "took more memory than its limit of {memory}: raise max_compile_memory (--max-compile-memory)"
@@ -238,20 +239,6 @@ fn reason_of_death(exit: Exit, last_words: &str, terms: &CompileTerms) -> String
 fn took_too_long(terms: &CompileTerms) -> String {
     let limit = terms.time_max;
     format!("took longer than its limit of {limit:?}: raise max_compile_time (--max-compile-time)")
-}
-
-/// A number of bytes in the largest unit that divides it.
-struct Size(u64);
-
-impl std::fmt::Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-        let unit = units.into_iter().find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
-        match unit {
-            Some((shift, name)) => write!(f, "{} {name}", self.0 >> shift),
-            None => write!(f, "{} bytes", self.0),
-        }
-    }
 }
 
 /// Says hello to a process that was just started, and hears its version.

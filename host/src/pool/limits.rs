@@ -17,7 +17,7 @@ use crate::sandbox::engine;
 pub const CALL_TIME_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
 /// Most memory that an instance may have, unless said otherwise: 256 MiB.
-pub const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
+pub const MEMORY_BYTES_DEFAULT: u64 = InstanceLimits::MEMORY_BYTES_DEFAULT;
 
 /// Most bytes that a call may print, unless said otherwise: 16 MiB.
 pub const PRINTED_BYTES_DEFAULT: u64 = 16 << 20;
@@ -153,8 +153,8 @@ enum Unit {
     Pieces,
 }
 
-/// In the largest binary unit that leaves no fraction.
-fn bytes(bytes: u64) -> String {
+/// A number of bytes, in the largest binary unit that leaves no fraction.
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let power = (bytes.trailing_zeros() / 10).min(4);
     match bytes {

@@ -1,16 +1,13 @@
 //! The granted directories of a worker, or of a program: how their descriptors arrive.
 
 use std::os::fd::AsFd as _;
-use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
+use super::arrivals;
 use crate::channel::control::{Control, DirRights, Directories, Directory as Announced};
 use crate::process::jail::GrantedDirectory;
 use crate::sandbox::files::{Directory, OPEN_MAX};
-
-/// How long it may take from one frame to the next.
-const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Descriptors that this process may have for itself besides those of its guest's: regions, code, listings.
 const OWN_DESCRIPTORS: u64 = 200;
@@ -41,20 +38,16 @@ pub(super) fn granted(directories: &[Directory]) -> Vec<GrantedDirectory<'_>> {
 
 fn receive_all(control: &Control, announced: &[Announced]) -> Result<Vec<Directory>, String> {
     let mut directories = Vec::new();
-    let mut announced = announced.iter();
-    while announced.len() > 0 {
-        let left = announced.len();
-        let received = control.receive_with_descriptors::<Directories>(Some(FRAME_TIME_MAX));
-        let (Directories, descriptors) =
-            received.map_err(|error| format!("{left} granted directories did not come: {error}"))?;
-        if descriptors.is_empty() || descriptors.len() > left {
-            let came = descriptors.len();
-            return Err(format!("the supervisor sent {came} directories where {left} were to come"));
-        }
-        for (descriptor, Announced { path, rights }) in descriptors.into_iter().zip(&mut announced) {
+    arrivals::receive::<Directories, _>(
+        control,
+        "granted directories",
+        announced,
+        |descriptor, directory| {
+            let Announced { path, rights } = directory;
             directories.push(Directory { descriptor, path: path.clone(), rights: *rights });
-        }
-    }
+            Ok(())
+        },
+    )?;
     Ok(directories)
 }
 
@@ -104,8 +97,8 @@ mod tests {
     fn what_does_not_add_up_is_refused_with_a_reason() {
         let cases = [
             (received(&[2], 3), "1 granted directories did not come"),
-            (received(&[4], 3), "sent 4 directories where 3"),
-            (received(&[1, 0], 3), "sent 0 directories where 2"),
+            (received(&[4], 3), "sent 4 granted directories where 3"),
+            (received(&[1, 0], 3), "sent 0 granted directories where 2"),
         ];
         for (received, reason) in cases {
             let refused = received.unwrap_err();

@@ -4,6 +4,7 @@
 //! socket, hears which module it serves, and from then on lives on its two regions: it claims calls, runs them in a
 //! tenant, and writes down what they came to. It trusts the supervisor and nothing that a guest says.
 
+mod arrivals;
 pub(crate) mod command;
 pub(crate) mod compiler;
 mod directories;
@@ -29,9 +30,6 @@ use crate::shm::region::{Region, Writer};
 
 /// How long a supervisor may take for its first words.
 const HELLO_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// How long it may take from one frame of shared objects to the next.
-const OBJECTS_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Runs this process as a worker, to its end.
 pub(crate) fn main() -> ! {
@@ -130,19 +128,9 @@ fn receive_objects(control: &Control, party: Option<Party>, grants: &[Grant]) ->
         return Ok(belongings);
     }
     let party = party.ok_or("the supervisor granted shared objects to nobody in particular")?;
-    let mut grants = grants.iter();
-    while grants.len() > 0 {
-        let received = control.receive_with_descriptors::<Objects>(Some(OBJECTS_TIME_MAX));
-        let (Objects, descriptors) =
-            received.map_err(|error| format!("{} shared objects did not come: {error}", grants.len()))?;
-        if descriptors.is_empty() || descriptors.len() > grants.len() {
-            let (came, left) = (descriptors.len(), grants.len());
-            return Err(format!("the supervisor sent {came} shared objects where {left} were to come"));
-        }
-        for (pages, grant) in descriptors.into_iter().zip(&mut grants) {
-            belongings.add(grant.clone(), party, pages)?;
-        }
-    }
+    arrivals::receive::<Objects, _>(control, "shared objects", grants, |pages, grant| {
+        belongings.add(grant.clone(), party, pages)
+    })?;
     Ok(belongings)
 }
 

@@ -365,8 +365,8 @@ impl Views {
         // `from` is a page's start and `bytes` whole pages of the region, as `at` has checked. The target lies in a
         // window: whole pages of this instance's linear memory which were made for views, which the guest's own
         // memory does not extend to, and into which no Rust reference points, because host functions copy by
-        // addresses. It stays inside: the window was taken for this many bytes, and for a
-        // huge page more where the view may begin behind the window's start.
+        // addresses. It stays inside: the window was taken for this many bytes, and for a huge page more where the view
+        // may begin behind the window's start.
         unsafe { rustix::mm::mremap_fixed(from.cast(), 0, bytes, MremapFlags::MAYMOVE, to) }?;
         let is_read_only = !is_for_writing(wanted.mode);
         if is_read_only {
