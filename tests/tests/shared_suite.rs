@@ -1047,3 +1047,19 @@ fn a_name_is_free_again_when_nobody_can_reach_its_object() {
         check(&steps, &rows! { ["value:i32", "v", "get"] => number; });
     }
 }
+
+#[test]
+fn tasks_that_are_used_once_share_the_worker_of_their_module() {
+    let fixture = tasks(1);
+    let counter = fixture.pool.value("counter", 0i32).expect("a value");
+    let granted = fixture.module.clone().grant(&counter);
+    let mut workers = (0..5).map(|_| {
+        let count = granted.task::<i64, ()>("count_process").expect("a task");
+        count.apply(0).expect("a result");
+        fixture.pool.worker_pids()
+    });
+    let first = workers.next().expect("workers");
+    assert!(workers.all(|later| later == first));
+    drop(workers);
+    assert_eq!(counter.get().expect("a number"), 5);
+}

@@ -51,13 +51,14 @@ pub(super) struct Use {
     granted: Vec<Granted>,
     /// All of them, the pool's first.
     directories: Vec<Arc<GrantedDirectory>>,
-    admission: OnceLock<Arc<Admission>>,
+    /// Shared by all who have the same grants from the same hand, so that it outlives a task that is used once.
+    admission: Arc<OnceLock<Arc<Admission>>>,
 }
 
 impl Use {
     pub(super) fn new(shared: Arc<Shared>, base: Arc<ModuleState>) -> Self {
         let directories = base.directories.to_vec();
-        Self { shared, base, granted: Vec::new(), directories, admission: OnceLock::new() }
+        Self { shared, base, granted: Vec::new(), directories, admission: Arc::default() }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -74,7 +75,7 @@ impl Use {
         self.granted.retain(|granted| !Arc::ptr_eq(&granted.entry, entry));
         let at = self.granted.partition_point(|granted| granted.entry.name < entry.name);
         self.granted.insert(at, Granted { entry: Arc::clone(entry), rights });
-        self.admission = OnceLock::new();
+        self.admission = Arc::default();
     }
 
     /// Grants one more directory.
@@ -83,7 +84,7 @@ impl Use {
     ///
     /// [`ErrorKind::Setting`] when it contradicts another one.
     pub(super) fn grant_directory(&mut self, directory: Arc<GrantedDirectory>) -> Result<(), Error> {
-        self.admission = OnceLock::new();
+        self.admission = Arc::default();
         directories::with_one_more(&mut self.directories, directory)
     }
 
