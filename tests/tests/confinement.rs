@@ -179,7 +179,7 @@ fn compiling_ends_at_its_limits_and_says_which() {
     for (limit, shown) in [
         ((|builder: Builder| builder.max_compile_memory(16 << 20)) as fn(Builder) -> Builder, "16 MiB"),
         (|builder| builder.max_compile_memory(64 << 20), "64 MiB"),
-        (|builder| builder.max_compile_memory(40_000_001), "40000001 bytes"),
+        (|builder| builder.max_compile_memory(40_000_001), "40000001 B"),
     ] {
         let text = refused(limit, &module);
         let says = format!("`huge` took more memory than its limit of {shown}: raise max_compile_memory");
