@@ -18,10 +18,10 @@ use crate::world::World;
 /// Calls of a turn, one right after the other, and those that each begin after a rest.
 const CALLS: usize = 50_000;
 const RESTED_CALLS: usize = 400;
+const RESTED_CALLS_QUICK: usize = 150;
 
 /// Python's calls take a hundred times as long.
 const PYTHON_CALLS: usize = 5_000;
-const PYTHON_RESTED_CALLS: usize = 400;
 
 /// Long enough for everybody to fall asleep.
 const REST: Duration = Duration::from_millis(1);
@@ -63,12 +63,13 @@ pub(crate) fn back_to_back(world: &World) -> anyhow::Result<Measured> {
 ///
 /// As [`back_to_back`].
 pub(crate) fn rested(world: &World) -> anyhow::Result<Measured> {
+    let calls = if world.is_quick { RESTED_CALLS_QUICK } else { RESTED_CALLS };
     let trips = Trips {
         names: ["rested-apply-median", "rested-apply-99%"],
-        what: format!("apply after 1 ms of rest, {RESTED_CALLS} calls a turn"),
+        what: format!("apply after 1 ms of rest, {calls} calls a turn"),
         rest: REST,
-        calls: RESTED_CALLS,
-        python_calls: PYTHON_RESTED_CALLS,
+        calls,
+        python_calls: calls,
         bounds: [Bound::new(40e-6, 20e-6), Bound::new(150e-6, 100e-6)],
     };
     trips.measure(world)

@@ -48,11 +48,12 @@ impl Figure {
         Some(self.bound?.judge(self.ours.median(), self.unit.is_more_better()))
     }
 
-    /// How many times better ours is than a peer's that was measured.
+    /// How many times better ours is than a peer's that was measured; nothing where both are nothing.
     pub(crate) fn times_better(&self, peer: &Peer) -> Option<f64> {
         let theirs = peer.value.as_ref().ok()?;
         let is_more_better = self.unit.is_more_better();
-        Some(if is_more_better { self.ours.over(theirs) } else { theirs.over(&self.ours) })
+        let times = if is_more_better { self.ours.over(theirs) } else { theirs.over(&self.ours) };
+        times.is_finite().then_some(times)
     }
 
     /// Whether what was promised against a peer is kept.

@@ -22,6 +22,7 @@ const MEMORY: Bound = Bound::new(4e6, 2.5e6);
 
 /// How long nobody does anything, and how long before that everybody may fall asleep.
 const WATCHED: Duration = Duration::from_secs(1);
+const WATCHED_QUICK: Duration = Duration::from_millis(400);
 const SETTLED: Duration = Duration::from_millis(200);
 
 /// Calls before that, so that instances are there.
@@ -34,12 +35,13 @@ const CALLS: i64 = 10_000;
 /// When a call fails or returns something wrong, or the system does not tell.
 pub(crate) fn cost(world: &World) -> anyhow::Result<Measured> {
     let (pool, cube) = world.task::<i64, i64>("cube")?;
+    let watched = if world.is_quick { WATCHED_QUICK } else { WATCHED };
     let (our_memory, their_memory) = (Aside::default(), Aside::default());
     let ours = || {
         ensure!(cube.map(0..CALLS)?.len() == CALLS as usize, "a cube is missing");
         thread::sleep(SETTLED);
         let (before, started) = (seconds(&pool)?, Instant::now());
-        thread::sleep(WATCHED);
+        thread::sleep(watched);
         let taken = (seconds(&pool)? - before) / started.elapsed().as_secs_f64();
         our_memory.note(private_bytes(&pool)?);
         Ok(taken)
@@ -49,7 +51,7 @@ pub(crate) fn cost(world: &World) -> anyhow::Result<Measured> {
         Contest::new("idle-cpu", "processor time of a pool at rest, per second", Unit::Seconds, ours)
             .promised(PROCESSOR)
             .against_python(PEER, world, |python| {
-                let [processor, memory] = python.figures(&["idle", &WATCHED.as_millis().to_string()])?;
+                let [processor, memory] = python.figures(&["idle", &watched.as_millis().to_string()])?;
                 their_memory.note(memory);
                 Ok(processor)
             })

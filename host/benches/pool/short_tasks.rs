@@ -22,8 +22,11 @@ const NUMERIC: Bound = Bound::new(20e-9, 6e-9);
 
 const SDK: Bound = Bound::new(0.25e-6, 0.12e-6);
 
-/// Turns of a task beside which everything else is nothing.
+/// Turns of a task beside which everything else is nothing, how many such tasks make a trial, and how often that is
+/// tried: what a turn takes when nobody disturbs is the least of the trials.
 const LONG: i64 = 1_000_000;
+const LONG_TASKS: usize = 4 * WORKERS;
+const TRIALS: usize = 5;
 
 /// Longest task that is tried, in turns, as a power of two.
 const POWER_MAX: u32 = 11;
@@ -38,9 +41,13 @@ const TASKS_MAX: usize = 500_000;
 ///
 /// When a call fails or returns something wrong.
 pub(crate) fn shortest(world: &World) -> anyhow::Result<Measured> {
-    let numeric =
-        measure(world, "short-tasks-number", "METG 50 %, a task of numbers", "spin_for_iterations")?;
-    let sdk = measure(world, "short-tasks-sdk", "METG 50 %, an SDK task", "spin_checked")?;
+    let numeric = measure(
+        world,
+        "short-tasks-number",
+        "METG 50 %, a task of numbers; at least one turn",
+        "spin_for_iterations",
+    )?;
+    let sdk = measure(world, "short-tasks-sdk", "METG 50 %, an SDK task; at least one turn", "spin_checked")?;
     Ok(vec![numeric.promised(NUMERIC), sdk.promised(SDK)].into())
 }
 
@@ -74,7 +81,10 @@ fn shortest_of(
         );
         Ok(seconds * WORKERS as f64 / tasks as f64)
     };
-    let turn = cost(LONG, world.some(10 * WORKERS))? / LONG as f64;
+    let mut turn = f64::INFINITY;
+    for _ in 0..TRIALS {
+        turn = turn.min(cost(LONG, LONG_TASKS)? / LONG as f64);
+    }
     let point = |power: u32| {
         let turns = 1 << power;
         let tasks = world.some((TURNS >> power).min(TASKS_MAX));
@@ -82,7 +92,8 @@ fn shortest_of(
     };
     match grain(&(0..=POWER_MAX).map(point).collect::<anyhow::Result<Vec<_>>>()?, 0.5) {
         Grain::Of(seconds) => Ok(seconds),
-        Grain::Finer => bail!("already the shortest task is long enough"),
+        // All that was measured is that it is no longer than this.
+        Grain::Finer => Ok(turn),
         Grain::Coarser => bail!("even the longest task is too short"),
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use wasmpool::Pool;
 
 use crate::contest::Contest;
+use crate::map::CUBE_EXPORT;
 use crate::measured::Measured;
 use crate::numbers::bound::Bound;
 use crate::numbers::unit::Unit;
@@ -69,7 +70,7 @@ pub(crate) fn first_compile(world: &World) -> anyhow::Result<Measured> {
     };
     let wasmtime = || {
         let started = Instant::now();
-        let cubed = Plain::<()>::compile(&bytes)?.call_fresh::<_, i64>(crate::map::CUBE_EXPORT, 3)?;
+        let cubed = Plain::<()>::compile(&bytes)?.call_fresh::<_, i64>(CUBE_EXPORT, 3_i64)?;
         let seconds = started.elapsed().as_secs_f64();
         ensure!(cubed == Some(27), "3 cubed is not {cubed:?}");
         Ok(seconds)
@@ -83,13 +84,13 @@ pub(crate) fn first_compile(world: &World) -> anyhow::Result<Measured> {
     Ok(figure.into())
 }
 
-/// A package with two tasks, as somebody's first one.
+/// A package with two tasks, as somebody's first one, without the names of its functions.
 fn small_module(world: &World) -> anyhow::Result<PathBuf> {
     let package = world.directory("first-tasks")?;
     let guest = world::package("guest");
     let manifest = format!(
         "[package]\nname = \"first-tasks\"\nedition = \"2024\"\n[dependencies]\nwasmpool-guest = {{ path = {guest:?} }}\n\
-         [workspace]\n"
+         [profile.wasmpool]\ninherits = \"release\"\nstrip = true\n[workspace]\n"
     );
     fs::write(package.join("Cargo.toml"), manifest)?;
     // The same versions of everything.

@@ -36,8 +36,9 @@ pub(crate) fn text(measured: &Measured, conditions: &Conditions) -> String {
     }
     let table =
         if rows.len() > 1 { aligned(&rows, |column| NUMBERS.contains(&column)) } else { String::new() };
+    let absences: String = measured.figures.iter().flat_map(absences).collect();
     let curves: String = measured.curves.iter().map(curve).collect();
-    format!("{table}{curves}\n{conditions}\n")
+    format!("{table}{absences}{curves}\n{conditions}\n")
 }
 
 fn aligned<const N: usize>(rows: &[[String; N]], is_number: impl Fn(usize) -> bool) -> String {
@@ -84,13 +85,22 @@ fn peer_cells(figure: &Figure, peer: &Peer) -> Row {
             (row[5], row[6]) = (figure.unit.show(samples.median()), figure.unit.show_quartiles(samples));
             row[7] = figure.times_better(peer).map_or_else(String::new, times);
         }
-        Err(reason) => row[5].clone_from(reason),
+        // The reason stands below the table, where there is room.
+        Err(_) => "not here".clone_into(&mut row[5]),
     }
     if let Some(bound) = peer.bound {
         row[8] = bound.show(true, times);
         row[9] = figure.verdict_against(peer).map_or("not measured", Verdict::word).to_owned();
     }
     row
+}
+
+/// Why peers of a figure are not here.
+fn absences(figure: &Figure) -> impl Iterator<Item = String> {
+    figure.peers.iter().filter_map(|peer| {
+        let reason = peer.value.as_ref().err()?;
+        Some(format!("  not here, {} of {}: {reason}\n", peer.name, figure.name))
+    })
 }
 
 fn times(ratio: f64) -> String {

@@ -37,19 +37,22 @@ pub(crate) fn rate(world: &World) -> anyhow::Result<Measured> {
         let (cube, bill) = (module.task::<i64, i64>("cube")?, module.task::<Order, Receipt>("bill")?);
         let spin = module.task::<i64, i64>("spin_for_iterations")?;
         let threads = native::threads(count)?;
-        let is_right =
-            |results: &[i64]| results.len() == tasks.len() && results.iter().all(|it| *it == expected);
+        let is_right = |results: &[i64]| {
+            ensure!(
+                results.len() == tasks.len() && results.iter().all(|it| *it == expected),
+                "a result is wrong"
+            );
+            Ok(())
+        };
         let mut cubes = || Ok(numbers as f64 / seconds(|| check(&cube.map(0..numbers as i64)?, numbers))?);
         let mut bills =
             || Ok(orders as f64 / seconds(|| check_receipts(&bill.map(all_orders.clone())?, orders))?);
         let mut spins = || {
-            let taken =
-                seconds(|| Ok(ensure!(is_right(&spin.map(tasks.iter().copied())?), "a result is wrong")))?;
+            let taken = seconds(|| is_right(&spin.map(tasks.iter().copied())?))?;
             Ok(tasks.len() as f64 / taken)
         };
         let mut native_spins = || {
-            let run = || native::map(&threads, &tasks, |turns| native::spin(*turns));
-            let taken = seconds(|| Ok(ensure!(is_right(&run()), "a result is wrong")))?;
+            let taken = seconds(|| is_right(&native::map(&threads, &tasks, |turns| native::spin(*turns))))?;
             Ok(tasks.len() as f64 / taken)
         };
         add_place(

@@ -5,7 +5,7 @@
 pub(crate) fn greedy(costs: impl IntoIterator<Item = f64>, workers: usize) -> f64 {
     let mut ends = vec![0.0_f64; workers];
     for cost in costs {
-        if let Some(earliest) = ends.iter_mut().min_by(|one, other| one.total_cmp(&**other)) {
+        if let Some(earliest) = ends.iter_mut().min_by(|one, other| one.total_cmp(other)) {
             *earliest += cost;
         }
     }

@@ -101,11 +101,11 @@ fn decades(svg: &mut String, curve: &Curve, y: &Scale, up: RangeInclusive<f64>) 
             continue;
         }
         let (end, base) = (LEFT - 8.0, at + 4.0);
-        let _ = write!(
+        // A hair more, lest the power of a fraction be written as 999 of the next smaller unit.
+        let name = escaped(&curve.unit.show(decade * 1.000_001));
+        let _ = writeln!(
             svg,
-            r##"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="#dddddd"/><text x="{end}" y="{base:.1}" text-anchor="end">{}</text>
-"##,
-            escaped(&curve.unit.show(decade * 1.000_001))
+            r##"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="#dddddd"/><text x="{end}" y="{base:.1}" text-anchor="end">{name}</text>"##
         );
     }
 }
