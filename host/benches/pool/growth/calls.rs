@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::{add_place, seconds};
+use super::{add_place, checked, seconds};
 use crate::map::{CUBE_EXPORT, check};
 use crate::measured::Measured;
 use crate::memory::{self, Kind};
@@ -38,13 +38,18 @@ pub(crate) fn time(world: &World) -> anyhow::Result<Measured> {
     for calls in counts(world) {
         let inputs: Vec<i64> = (0..calls as i64).collect();
         let per_call = |seconds: f64| seconds / calls as f64;
-        let mut range = || seconds(|| check(&cube.map(0..calls as i64)?, calls)).map(per_call);
-        let mut vec = || seconds(|| check(&cube.map(inputs.clone())?, calls)).map(per_call);
-        let mut loops = || seconds(|| check(&plain::map(&mut sessions, &inputs)?, calls)).map(per_call);
-        let mut rayon = || {
-            seconds(|| check(&native::map(&threads, &inputs, |number| native::cube(*number)), calls))
-                .map(per_call)
+        let is_right = |cubes: Vec<i64>| check(&cubes, calls);
+        let mut range = || seconds(|| checked(|| Ok(cube.map(0..calls as i64)?), is_right)).map(per_call);
+        let mut vec = || {
+            let once = || {
+                let inputs = inputs.clone();
+                checked(|| Ok(cube.map(inputs)?), is_right)
+            };
+            seconds(once).map(per_call)
         };
+        let mut loops = || seconds(|| checked(|| plain::map(&mut sessions, &inputs), is_right)).map(per_call);
+        let natively = || Ok(native::map(&threads, &inputs, |number| native::cube(*number)));
+        let mut rayon = || seconds(|| checked(natively, is_right)).map(per_call);
         let mut python = || {
             let python = world.python.as_ref().map_err(|absence| anyhow::Error::msg(absence.clone()))?;
             ensure!(calls <= PYTHON_CALLS_MAX, "not tried, it would take minutes");

@@ -2,12 +2,10 @@
 
 use std::thread;
 
-use anyhow::ensure;
-
-use super::{add_place, seconds};
+use super::{add_place, checked, seconds};
 use crate::map::check;
 use crate::measured::Measured;
-use crate::native::{self, Cubers};
+use crate::native::Cubers;
 use crate::numbers::curve::Curve;
 use crate::numbers::unit::Unit;
 use crate::values::{Order, Receipt, check_receipts, order};
@@ -29,22 +27,26 @@ const ROUND_TRIPS: usize = 40_000;
 pub(crate) fn rate(world: &World) -> anyhow::Result<Measured> {
     let (pool, cube) = world.task::<i64, i64>("cube")?;
     let module = pool.load(&world.module)?;
-    let (checked, bill) = (module.task::<i64, i64>("checked_cube")?, module.task::<Order, Receipt>("bill")?);
+    let (checked_cube, bill) =
+        (module.task::<i64, i64>("checked_cube")?, module.task::<Order, Receipt>("bill")?);
     let title = "Calls a second of maps that so many threads make at once, all together";
     let mut curve = Curve::new("growth-feeding", title, "feeding threads", Unit::PerSecond);
     let [numbers, integers, orders] = [NUMBERS, INTEGERS, ORDERS].map(|calls| world.some(calls));
     let vec: Vec<i64> = (0..numbers as i64).collect();
     let all_orders: Vec<Order> = (0..orders as u64).map(order).collect();
     for count in THREADS {
-        let share = |calls: usize| calls / count;
-        let mut cubes =
-            || in_threads(count, share(numbers), |calls| check(&cube.map(vec[..calls].to_vec())?, calls));
-        let mut checked_cubes =
-            || in_threads(count, share(integers), |calls| check(&checked.map(0..calls as i64)?, calls));
+        let [numbers, integers, orders] = [numbers, integers, orders].map(|calls| calls / count);
+        let mut cubes = || {
+            let map = || Ok(cube.map(vec[..numbers].to_vec())?);
+            in_threads(count, numbers, map, |cubes| check(&cubes, numbers))
+        };
+        let mut checked_cubes = || {
+            let map = || Ok(checked_cube.map(0..integers as i64)?);
+            in_threads(count, integers, map, |cubes| check(&cubes, integers))
+        };
         let mut bills = || {
-            in_threads(count, share(orders), |calls| {
-                check_receipts(&bill.map(all_orders[..calls].to_vec())?, calls)
-            })
+            let map = || Ok(bill.map(all_orders[..orders].to_vec())?);
+            in_threads(count, orders, map, |receipts| check_receipts(&receipts, orders))
         };
         add_place(
             world,
@@ -72,20 +74,18 @@ pub(crate) fn apply(world: &World) -> anyhow::Result<Measured> {
     let calls = world.some(ROUND_TRIPS);
     let cubers = Cubers::new(WORKERS);
     for count in THREADS {
-        let every = |one: &dyn Fn(i64) -> anyhow::Result<i64>, calls: usize| {
-            (0..calls as i64).try_for_each(|number| {
-                let cubed = one(number)?;
-                ensure!(cubed == native::cube(number), "{number} cubed is not {cubed}");
-                Ok(())
-            })
+        let calls = calls / count;
+        let every = |one: &dyn Fn(i64) -> anyhow::Result<i64>| {
+            (0..calls as i64).map(one).collect::<anyhow::Result<Vec<i64>>>()
         };
-        let mut ours =
-            || in_threads(count, calls / count, |calls| every(&|number| Ok(cube.apply(number)?), calls));
+        let is_right = |cubes: Vec<i64>| check(&cubes, calls);
+        let mut ours = || in_threads(count, calls, || every(&|number| Ok(cube.apply(number)?)), is_right);
         let mut channel = || {
-            in_threads(count, calls / count, |calls| {
+            let ask = || {
                 let asker = cubers.asker();
-                every(&|number| asker.cube(number), calls)
-            })
+                every(&|number| asker.cube(number))
+            };
+            in_threads(count, calls, ask, is_right)
         };
         add_place(
             world,
@@ -97,18 +97,20 @@ pub(crate) fn apply(world: &World) -> anyhow::Result<Measured> {
     Ok(vec![curve].into())
 }
 
-/// Calls a second, of threads that each make so many.
-fn in_threads(
+/// Calls a second, of threads that each make so many; what came of them is checked when the time is taken.
+fn in_threads<T: Send>(
     threads: usize,
     calls: usize,
-    make: impl Fn(usize) -> anyhow::Result<()> + Sync,
+    make: impl Fn() -> anyhow::Result<T> + Sync,
+    check: impl Fn(T) -> anyhow::Result<()>,
 ) -> anyhow::Result<f64> {
-    let make = &make;
-    let seconds = seconds(|| {
+    let all = || {
         thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(move || make(calls))).collect();
-            threads.into_iter().try_for_each(|thread| thread.join().expect("feeding does not panic"))
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(&make)).collect();
+            let results = threads.into_iter().map(|thread| thread.join().expect("feeding does not panic"));
+            results.collect::<anyhow::Result<Vec<T>>>()
         })
-    })?;
+    };
+    let seconds = seconds(|| checked(all, |results| results.into_iter().try_for_each(&check)))?;
     Ok((threads * calls) as f64 / seconds)
 }

@@ -54,15 +54,27 @@ fn add_place<const N: usize>(
     }
 }
 
-/// Seconds that something takes: it is done as often as fits into [`SECONDS_MIN`], at least once.
-fn seconds(mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    let started = Instant::now();
+/// Seconds that something takes, on average: it is done as often as fits into [`SECONDS_MIN`], at least once, and says
+/// each time how long it took, so that checking its results does not count.
+fn seconds(mut once: impl FnMut() -> anyhow::Result<f64>) -> anyhow::Result<f64> {
+    let (started, mut taken) = (Instant::now(), 0.0);
     for count in 1_u32.. {
-        once()?;
-        let elapsed = started.elapsed().as_secs_f64();
-        if elapsed >= SECONDS_MIN {
-            return Ok(elapsed / f64::from(count));
+        taken += once()?;
+        if started.elapsed().as_secs_f64() >= SECONDS_MIN {
+            return Ok(taken / f64::from(count));
         }
     }
     None.context("nothing took any time")
+}
+
+/// Seconds that something takes whose result is then checked.
+fn checked<T>(
+    run: impl FnOnce() -> anyhow::Result<T>,
+    check: impl FnOnce(T) -> anyhow::Result<()>,
+) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    let result = run()?;
+    let seconds = started.elapsed().as_secs_f64();
+    check(result)?;
+    Ok(seconds)
 }

@@ -1,11 +1,9 @@
 //! With modules that a pool has loaded.
 
-use std::cell::Cell;
-
 use anyhow::ensure;
 use wasmpool::Task;
 
-use super::{add_place, seconds};
+use super::{add_place, checked, seconds};
 use crate::measured::Measured;
 use crate::numbers::curve::Curve;
 use crate::numbers::unit::Unit;
@@ -39,17 +37,23 @@ pub(crate) fn time(world: &World) -> anyhow::Result<Measured> {
             tasks.push(load(number)?);
         }
         let newest = count - 1;
-        let check = |number: usize| {
-            let sum = tasks[number].apply(1)?;
-            ensure!(sum == number as i64 + 1, "module {number} made {sum} of 1");
-            anyhow::Ok(())
+        let call = |number: usize| {
+            checked(
+                || Ok(tasks[number].apply(1)?),
+                |sum| {
+                    ensure!(sum == number as i64 + 1, "module {number} made {sum} of 1");
+                    Ok(())
+                },
+            )
         };
         let called = count.min(CALLED_MAX);
         // Loading it again costs what loading another one does: it is in the cache, and becomes a module of its own.
-        let again = Cell::new(None);
-        let mut loads = || seconds(|| load(newest).map(|task| again.set(Some(task))));
-        let mut same = || seconds(|| check(newest));
-        let mut others = || Ok(seconds(|| (count - called..count).try_for_each(check))? / called as f64);
+        let mut loads = || seconds(|| checked(|| load(newest), |_| Ok(())));
+        let mut same = || seconds(|| call(newest));
+        let mut others = || {
+            let all = || (count - called..count).try_fold(0.0, |taken, number| Ok(taken + call(number)?));
+            Ok(seconds(all)? / called as f64)
+        };
         add_place(
             world,
             &mut curve,

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::{add_place, seconds};
+use super::{add_place, checked, seconds};
 use crate::bytes;
 use crate::measured::Measured;
 use crate::numbers::curve::Curve;
@@ -38,21 +38,17 @@ pub(crate) fn rate(world: &World) -> anyhow::Result<Measured> {
         let text = &longest[..length];
         let bytes = text.as_bytes();
         let rate = |seconds: f64| length as f64 / seconds;
+        let is_right = |came: &[u8]| {
+            ensure!(came == bytes, "something else came back");
+            Ok(())
+        };
         let mut texts = || {
-            seconds(|| {
-                let came = text_task.apply(text)?;
-                ensure!(came == text, "another text came back");
-                Ok(())
-            })
-            .map(rate)
+            let once = || checked(|| Ok(text_task.apply(text)?), |came| is_right(came.as_bytes()));
+            seconds(once).map(rate)
         };
         let mut blobs = || {
-            seconds(|| {
-                let came = bytes_task.apply(bytes)?;
-                ensure!(came == bytes, "other bytes came back");
-                Ok(())
-            })
-            .map(rate)
+            let once = || checked(|| Ok(bytes_task.apply(bytes)?), |came| is_right(&came));
+            seconds(once).map(rate)
         };
         let mut python = || {
             let python = world.python.as_ref().map_err(|absence| anyhow::Error::msg(absence.clone()))?;

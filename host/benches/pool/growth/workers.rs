@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use wasmpool::Pool;
 
-use super::{add_place, seconds};
+use super::{add_place, checked, seconds};
 use crate::map::check;
 use crate::measured::Measured;
 use crate::native;
@@ -37,24 +37,30 @@ pub(crate) fn rate(world: &World) -> anyhow::Result<Measured> {
         let (cube, bill) = (module.task::<i64, i64>("cube")?, module.task::<Order, Receipt>("bill")?);
         let spin = module.task::<i64, i64>("spin_for_iterations")?;
         let threads = native::threads(count)?;
-        let is_right = |results: &[i64]| {
+        let is_right = |results: Vec<i64>| {
             ensure!(
                 results.len() == tasks.len() && results.iter().all(|it| *it == expected),
                 "a result is wrong"
             );
             Ok(())
         };
-        let mut cubes = || Ok(numbers as f64 / seconds(|| check(&cube.map(0..numbers as i64)?, numbers))?);
-        let mut bills =
-            || Ok(orders as f64 / seconds(|| check_receipts(&bill.map(all_orders.clone())?, orders))?);
+        let mut cubes = || {
+            let once = || checked(|| Ok(cube.map(0..numbers as i64)?), |cubes| check(&cubes, numbers));
+            Ok(numbers as f64 / seconds(once)?)
+        };
+        let mut bills = || {
+            let once = || {
+                let these = all_orders.clone();
+                checked(|| Ok(bill.map(these)?), |receipts| check_receipts(&receipts, orders))
+            };
+            Ok(orders as f64 / seconds(once)?)
+        };
         let mut spins = || {
-            let taken = seconds(|| is_right(&spin.map(tasks.iter().copied())?))?;
-            Ok(tasks.len() as f64 / taken)
+            let once = || checked(|| Ok(spin.map(tasks.iter().copied())?), is_right);
+            Ok(tasks.len() as f64 / seconds(once)?)
         };
-        let mut native_spins = || {
-            let taken = seconds(|| is_right(&native::map(&threads, &tasks, |turns| native::spin(*turns))))?;
-            Ok(tasks.len() as f64 / taken)
-        };
+        let natively = || Ok(native::map(&threads, &tasks, |turns| native::spin(*turns)));
+        let mut native_spins = || Ok(tasks.len() as f64 / seconds(|| checked(natively, is_right))?);
         add_place(
             world,
             &mut curve,
