@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
+use crate::benchmarks::Benchmark;
+
 /// What to do.
 pub(crate) enum Mode {
     /// Nothing: cargo is running tests, and benchmarks are none.
@@ -42,27 +44,28 @@ const USAGE: &str =
     "usage: cargo bench -- [--quick] [--json FILE] [--format table|json] [--plots DIRECTORY] [NAME]...";
 
 impl Arguments {
-    /// Whether a benchmark of this name was asked for, by a part of it or by the name of one of its figures.
-    pub(crate) fn wants(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|asked| is_meant(name, asked))
-    }
-
-    /// Refuses names that mean none of the benchmarks.
+    /// The benchmarks that were asked for, by a part of their names or else by the name of one of their figures; all,
+    /// if none was.
     ///
     /// # Errors
     ///
-    /// When there is one.
-    pub(crate) fn check_names(&self, benchmarks: &[&str]) -> anyhow::Result<()> {
-        let is_known = |asked: &&String| benchmarks.iter().any(|name| is_meant(name, asked));
-        if let Some(unknown) = self.names.iter().find(|asked| !is_known(asked)) {
-            bail!("no benchmark is named like `{unknown}`; there are {}", benchmarks.join(", "));
+    /// When a name means none of them.
+    pub(crate) fn choose<'a>(&self, benchmarks: &'a [Benchmark]) -> anyhow::Result<Vec<&'a Benchmark>> {
+        let mut chosen = vec![self.names.is_empty(); benchmarks.len()];
+        for asked in &self.names {
+            let is_part = |name: &str| name.contains(asked);
+            let is_figure = |name: &str| asked.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+            let by_part: Vec<bool> = benchmarks.iter().map(|benchmark| is_part(benchmark.name)).collect();
+            let by_figure = || benchmarks.iter().map(|benchmark| is_figure(benchmark.name)).collect();
+            let meant = if by_part.contains(&true) { by_part } else { by_figure() };
+            if !meant.contains(&true) {
+                let names: Vec<&str> = benchmarks.iter().map(|benchmark| benchmark.name).collect();
+                bail!("no benchmark is named like `{asked}`; there are {}", names.join(", "));
+            }
+            chosen.iter_mut().zip(meant).for_each(|(chosen, meant)| *chosen |= meant);
         }
-        Ok(())
+        Ok(benchmarks.iter().zip(chosen).filter_map(|(benchmark, is)| is.then_some(benchmark)).collect())
     }
-}
-
-fn is_meant(name: &str, asked: &str) -> bool {
-    name.contains(asked) || asked.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
 }
 
 /// Reads the arguments behind the program's name.

@@ -49,7 +49,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use arguments::{Arguments, Mode};
-use benchmarks::BENCHMARKS;
+use benchmarks::{BENCHMARKS, Benchmark};
 use conditions::Conditions;
 use measured::Measured;
 use numbers::plot;
@@ -66,10 +66,10 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    arguments.check_names(&BENCHMARKS.map(|benchmark| benchmark.name))?;
+    let chosen = arguments.choose(&BENCHMARKS)?;
     let world = World::new(arguments.is_quick)?;
     let mut conditions = Conditions::now(&world);
-    let measured = measure(arguments, &world);
+    let measured = measure(&chosen, &world);
     conditions.note_end();
     let json = json::text(&measured, &conditions)?;
     if let Some(path) = &arguments.json {
@@ -85,9 +85,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(arguments: &Arguments, world: &World) -> Measured {
+fn measure(benchmarks: &[&Benchmark], world: &World) -> Measured {
     let mut all = Measured::default();
-    for benchmark in BENCHMARKS.iter().filter(|benchmark| arguments.wants(benchmark.name)) {
+    for benchmark in benchmarks {
         say(&format!("measuring {}", benchmark.name));
         match (benchmark.measure)(world) {
             Ok(measured) => all.extend(measured),
