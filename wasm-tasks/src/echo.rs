@@ -40,6 +40,24 @@ pub fn big_result(bytes: u64) -> Result<String, String> {
     Ok("x".repeat(bytes))
 }
 
+/// So many bytes.
+#[task]
+pub fn big_bytes(length: u64) -> Result<Vec<u8>, String> {
+    big_result(length).map(String::into_bytes)
+}
+
+/// How long a text is, in bytes.
+#[task]
+pub fn count_text(text: &str) -> u64 {
+    text.len() as u64
+}
+
+/// How many bytes there are.
+#[task]
+pub fn count_bytes(bytes: Vec<u8>) -> u64 {
+    bytes.len() as u64
+}
+
 /// Lists within lists, so many.
 #[task]
 pub fn deep_result(depth: u32) -> Nested {
@@ -57,6 +75,8 @@ mod tests {
     #[test]
     fn a_result_is_as_large_and_as_deep_as_asked_for() {
         assert_eq!(big_result(3).as_deref(), Ok("xxx"));
+        assert_eq!(big_bytes(3).as_deref(), Ok(&b"xxx"[..]));
+        assert_eq!((count_text("one"), count_bytes(vec![1, 2])), (3, 2));
         assert_eq!(deep_result(1), Nested(vec![]));
         assert_eq!(deep_result(3), Nested(vec![Nested(vec![Nested(vec![])])]));
     }

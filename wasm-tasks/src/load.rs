@@ -21,6 +21,16 @@ pub fn spin_for_iterations(iterations: i64) -> i64 {
     (0..iterations).fold(0, |state: i64, turn| black_box(state.wrapping_mul(31).wrapping_add(turn)))
 }
 
+/// The same through the pull loop, which a task needs that may fail: for fewer than no turns.
+#[task]
+pub fn spin_checked(iterations: i64) -> Result<i64, String> {
+    if iterations < 0 {
+        Err(format!("{iterations} turns cannot be made"))
+    } else {
+        Ok(spin_for_iterations(iterations))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +43,6 @@ mod tests {
     #[test]
     fn spinning_depends_on_every_turn() {
         assert_eq!([0, 1, 2, 3].map(spin_for_iterations), [0, 0, 1, 33]);
+        assert_eq!([3, -1].map(spin_checked), [Ok(33), Err("-1 turns cannot be made".to_owned())]);
     }
 }

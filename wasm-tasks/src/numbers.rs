@@ -14,6 +14,14 @@ pub fn power(base: f64, exponent: i32) -> f64 {
     base.powi(exponent)
 }
 
+/// The third power of a number.
+///
+/// Fails where that needs more than 64 bits.
+#[task]
+pub fn checked_cube(number: i64) -> Result<i64, String> {
+    number.checked_pow(3).ok_or_else(|| format!("{number} cubed needs more than 64 bits"))
+}
+
 /// Arithmetic mean.
 ///
 /// Fails for an empty list, which has none.
@@ -51,6 +59,12 @@ mod tests {
     fn sums_and_powers_are_exact() {
         assert_eq!(add(2, -3), -1);
         assert_eq!(power(2.0, -2), 0.25);
+    }
+
+    #[test]
+    fn a_cube_that_does_not_fit_fails() {
+        assert_eq!(checked_cube(-2_000_000), Ok(-8_000_000_000_000_000_000));
+        assert_eq!(checked_cube(3_000_000), Err("3000000 cubed needs more than 64 bits".to_owned()));
     }
 
     #[test]

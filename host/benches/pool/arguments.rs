@@ -4,26 +4,35 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
+use crate::benchmarks::Benchmark;
+
 /// What to do.
 pub(crate) enum Mode {
     /// Nothing: cargo is running tests, and benchmarks are none.
     Nothing,
     /// This process was started by the benchmark itself, to measure the memory of one `map`.
-    PeakMemory(Measured),
+    PeakMemory(Watched),
     /// Measure.
     Run(Arguments),
 }
 
 /// What to measure, and how to show it.
+#[derive(Default)]
 pub(crate) struct Arguments {
     pub(crate) is_quick: bool,
+    /// Whether the table is for programs.
     pub(crate) is_json: bool,
-    filters: Vec<String>,
+    /// Where the same is to be put for programs.
+    pub(crate) json: Option<PathBuf>,
+    /// Where curves are to be drawn.
+    pub(crate) plots: Option<PathBuf>,
+    names: Vec<String>,
 }
 
 /// A `map` whose memory is measured in a process of its own.
-pub(crate) struct Measured {
+pub(crate) struct Watched {
     pub(crate) is_vec: bool,
+    pub(crate) calls: usize,
     pub(crate) module: PathBuf,
     pub(crate) cache: PathBuf,
 }
@@ -31,12 +40,31 @@ pub(crate) struct Measured {
 /// First argument of the process that measures memory; nobody types it.
 pub(crate) const PEAK_MEMORY: &str = "--peak-memory-of";
 
-const USAGE: &str = "usage: cargo bench -p wasmpool --bench pool -- [--quick] [--json] [NAME]...";
+const USAGE: &str =
+    "usage: cargo bench -- [--quick] [--json FILE] [--format table|json] [--plots DIRECTORY] [NAME]...";
 
 impl Arguments {
-    /// Whether a benchmark of this name was asked for.
-    pub(crate) fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+    /// The benchmarks that were asked for, by a part of their names or else by the name of one of their figures; all,
+    /// if none was.
+    ///
+    /// # Errors
+    ///
+    /// When a name means none of them.
+    pub(crate) fn choose<'a>(&self, benchmarks: &'a [Benchmark]) -> anyhow::Result<Vec<&'a Benchmark>> {
+        let mut chosen = vec![self.names.is_empty(); benchmarks.len()];
+        for asked in &self.names {
+            let is_part = |name: &str| name.contains(asked);
+            let is_figure = |name: &str| asked.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+            let by_part: Vec<bool> = benchmarks.iter().map(|benchmark| is_part(benchmark.name)).collect();
+            let by_figure = || benchmarks.iter().map(|benchmark| is_figure(benchmark.name)).collect();
+            let meant = if by_part.contains(&true) { by_part } else { by_figure() };
+            if !meant.contains(&true) {
+                let names: Vec<&str> = benchmarks.iter().map(|benchmark| benchmark.name).collect();
+                bail!("no benchmark is named like `{asked}`; there are {}", names.join(", "));
+            }
+            chosen.iter_mut().zip(meant).for_each(|(chosen, meant)| *chosen |= meant);
+        }
+        Ok(benchmarks.iter().zip(chosen).filter_map(|(benchmark, is)| is.then_some(benchmark)).collect())
     }
 }
 
@@ -50,25 +78,45 @@ impl Arguments {
 pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Mode> {
     let mut arguments = arguments.peekable();
     if arguments.next_if(|first| first == PEAK_MEMORY).is_some() {
-        return Ok(Mode::PeakMemory(measured(arguments)?));
+        return Ok(Mode::PeakMemory(watched(arguments)?));
     }
-    let mut run = Arguments { is_quick: false, is_json: false, filters: Vec::new() };
-    let (mut is_bench, mut is_test) = (false, false);
-    for argument in arguments {
+    let arguments: Vec<String> = arguments.collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if !has("--bench") || has("--test") || has("--list") {
+        return Ok(Mode::Nothing);
+    }
+    let mut run = Arguments::default();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().with_context(|| format!("`{argument}` needs a value; {USAGE}"));
         match argument.as_str() {
-            "--bench" => is_bench = true,
-            "--test" | "--list" => is_test = true,
+            "--bench" => {}
             "--quick" => run.is_quick = true,
-            "--json" => run.is_json = true,
-            flag if is_bench && flag.starts_with('-') => bail!("unknown flag `{flag}`; {USAGE}"),
-            _ => run.filters.push(argument),
+            "--json" => run.json = Some(value()?.into()),
+            "--plots" => run.plots = Some(value()?.into()),
+            "--format" => run.is_json = is_json(&value()?)?,
+            flag if flag.starts_with('-') => bail!("unknown flag `{flag}`; {USAGE}"),
+            _ => run.names.push(argument),
         }
     }
-    Ok(if is_bench && !is_test { Mode::Run(run) } else { Mode::Nothing })
+    Ok(Mode::Run(run))
 }
 
-fn measured(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Measured> {
+fn is_json(format: &str) -> anyhow::Result<bool> {
+    match format {
+        "json" => Ok(true),
+        "table" => Ok(false),
+        other => bail!("unknown format `{other}`; {USAGE}"),
+    }
+}
+
+fn watched(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Watched> {
     let mut next =
         || arguments.next().context("the process that measures memory was started without arguments");
-    Ok(Measured { is_vec: next()? == "vec", module: next()?.into(), cache: next()?.into() })
+    Ok(Watched {
+        is_vec: next()? == "vec",
+        calls: next()?.parse()?,
+        module: next()?.into(),
+        cache: next()?.into(),
+    })
 }

@@ -1,40 +1,67 @@
 //! What there is to measure.
 
-use crate::figure::Figure;
+use crate::measured::Measured;
 use crate::world::World;
-use crate::{apply, command_line, fresh, limits, map, memory, shared, values};
+use crate::{
+    apply, balance, bytes, command_line, fresh, growth, idle, limits, map, memory, runaway, shared,
+    short_tasks, speedup, start, values,
+};
 
 /// Something that is measured in one go.
 pub(crate) struct Benchmark {
     /// Its name, by which it is asked for; its figures' names begin with it.
     pub(crate) name: &'static str,
     /// Measures it.
-    pub(crate) measure: fn(&World) -> anyhow::Result<Vec<Figure>>,
+    pub(crate) measure: fn(&World) -> anyhow::Result<Measured>,
+}
+
+const fn row(name: &'static str, measure: fn(&World) -> anyhow::Result<Measured>) -> Benchmark {
+    Benchmark { name, measure }
 }
 
 /// Every benchmark, in the table's order.
-pub(crate) const BENCHMARKS: [Benchmark; 23] = [
-    Benchmark { name: "map-range", measure: map::from_range },
-    Benchmark { name: "map-vec", measure: map::from_vec },
-    Benchmark { name: "memory-range", measure: memory::from_range },
-    Benchmark { name: "memory-vec", measure: memory::from_vec },
-    Benchmark { name: "command-line", measure: command_line::small_map },
-    Benchmark { name: "fresh-cube", measure: fresh::numeric },
-    Benchmark { name: "fresh-greet", measure: fresh::pull },
-    Benchmark { name: "fresh-wat", measure: fresh::wat },
-    Benchmark { name: "limits", measure: limits::cost },
-    Benchmark { name: "pull-number", measure: values::number },
-    Benchmark { name: "pull-bill", measure: values::structure },
-    Benchmark { name: "apply", measure: apply::round_trip },
-    Benchmark { name: "first-result", measure: apply::first_result },
-    Benchmark { name: "traps", measure: fresh::traps },
-    Benchmark { name: "shared-add", measure: shared::additions },
-    Benchmark { name: "shared-mapped-add", measure: shared::mapped_additions },
-    Benchmark { name: "shared-locked-add", measure: shared::locked_additions },
-    Benchmark { name: "shared-queue", measure: shared::queue_items },
-    Benchmark { name: "shared-append", measure: shared::appends },
-    Benchmark { name: "shared-dict-get", measure: shared::lookups },
-    Benchmark { name: "shared-recovery", measure: shared::recoveries },
-    Benchmark { name: "shared-bulk-read", measure: shared::bulk_reads },
-    Benchmark { name: "shared-mapped-sum", measure: shared::mapped_sums },
+pub(crate) const BENCHMARKS: [Benchmark; 43] = [
+    row("map-range", map::from_range),
+    row("map-vec", map::from_vec),
+    row("lines-null", command_line::lines_to_null),
+    row("lines-pipe", command_line::lines_to_pipe),
+    row("pull-number", values::number),
+    row("pull-bill", values::structure),
+    row("bytes", bytes::both_ways),
+    row("fresh-cube", fresh::numeric),
+    row("fresh-greet", fresh::pull),
+    row("fresh-wat", fresh::wat),
+    row("traps", fresh::traps),
+    row("speedup-10us", speedup::of_10_us),
+    row("speedup-100us", speedup::of_100_us),
+    row("speedup-10ms", speedup::of_10_ms),
+    row("short-tasks", short_tasks::shortest),
+    row("balance", balance::makespans),
+    row("apply", apply::back_to_back),
+    row("rested-apply", apply::rested),
+    row("first-result", start::first_result),
+    row("first-compile", start::first_compile),
+    row("confinement", start::confinement),
+    row("command-line", command_line::small_map),
+    row("idle", idle::cost),
+    row("limits", limits::cost),
+    row("runaway", runaway::stopped),
+    row("memory-range", memory::from_range),
+    row("memory-vec", memory::from_vec),
+    row("shared-add", shared::additions),
+    row("shared-mapped-add", shared::mapped_additions),
+    row("shared-locked-add", shared::locked_additions),
+    row("shared-queue", shared::queue_items),
+    row("shared-append", shared::appends),
+    row("shared-dict-get", shared::lookups),
+    row("shared-recovery", shared::recoveries),
+    row("shared-bulk-read", shared::bulk_reads),
+    row("shared-mapped-sum", shared::mapped_sums),
+    row("growth-calls", growth::calls::time),
+    row("growth-memory", growth::calls::memory),
+    row("growth-payload", growth::payload::rate),
+    row("growth-workers", growth::workers::rate),
+    row("growth-modules", growth::modules::time),
+    row("growth-feeding", growth::feeding::rate),
+    row("growth-apply", growth::feeding::apply),
 ];

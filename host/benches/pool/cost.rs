@@ -7,8 +7,7 @@ use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
 use wasmpool::Pool;
 
-use crate::figure::{Figure, Unit};
-use crate::turns::percentile;
+use crate::contest::Aside;
 use crate::world::WORKERS;
 
 /// Runs while calls do.
@@ -27,9 +26,8 @@ pub(crate) enum Processor<'a> {
     Thread,
 }
 
-/// Processor time per call, measurement by measurement, in seconds.
-#[derive(Default)]
-pub(crate) struct ProcessorTimes(Vec<f64>);
+/// What figures of processor time are of.
+pub(crate) const PROCESSOR_TIME: &str = "the same, processor time of all processes";
 
 impl<'a> Meter<'a> {
     /// Starts to measure.
@@ -47,13 +45,13 @@ impl<'a> Meter<'a> {
     /// # Errors
     ///
     /// As [`Self::start`].
-    pub(crate) fn stop(self, calls: usize, times: &mut ProcessorTimes) -> anyhow::Result<f64> {
+    pub(crate) fn stop(self, calls: usize, processor_time: &Aside) -> anyhow::Result<f64> {
         let seconds = self.started.elapsed().as_secs_f64();
         let cores = match self.processor {
             Processor::Pool(_) => WORKERS,
             Processor::Thread => 1,
         };
-        times.0.push((self.processor.seconds()? - self.processor_before) / calls as f64);
+        processor_time.note((self.processor.seconds()? - self.processor_before) / calls as f64);
         Ok(seconds * cores as f64 / calls as f64)
     }
 }
@@ -61,31 +59,43 @@ impl<'a> Meter<'a> {
 impl Processor<'_> {
     fn seconds(self) -> anyhow::Result<f64> {
         match self {
-            Self::Pool(pool) => {
-                let workers = pool.worker_pids().into_iter().map(worker_seconds);
-                Ok(workers.sum::<anyhow::Result<f64>>()? + clock_seconds(ClockId::ProcessCPUTime))
-            }
+            Self::Pool(pool) => Ok(workers_seconds(pool)? + clock_seconds(ClockId::ProcessCPUTime)),
             Self::Thread => Ok(clock_seconds(ClockId::ThreadCPUTime)),
         }
     }
 }
 
-impl ProcessorTimes {
-    /// The median as a figure.
-    pub(crate) fn figure(self, name: &'static str) -> Figure {
-        Figure::new(name, "the same, processor time of all processes", Unit::Seconds, self.median())
-    }
-
-    /// The median.
-    pub(crate) fn median(&self) -> f64 {
-        percentile(self.0.clone(), 50)
-    }
+/// Processor time that a pool's workers have taken so far.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(crate) fn workers_seconds(pool: &Pool) -> anyhow::Result<f64> {
+    // A worker has one thread.
+    pool.worker_pids().into_iter().map(|pid| thread_seconds(&format!("/proc/{pid}/schedstat"))).sum()
 }
 
-/// Time that a worker's one thread has run: the first number of its `schedstat`, in nanoseconds.
-fn worker_seconds(pid: u32) -> anyhow::Result<f64> {
-    let path = format!("/proc/{pid}/schedstat");
-    let text = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+/// Processor time that this process's other threads have taken so far.
+///
+/// # Errors
+///
+/// As [`workers_seconds`].
+pub(crate) fn other_threads_seconds() -> anyhow::Result<f64> {
+    let own = rustix::thread::gettid().as_raw_pid().to_string();
+    let mut sum = 0.0;
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?;
+        if thread.file_name() != own.as_str() {
+            // One that has just ended takes no more.
+            sum += thread_seconds(&thread.path().join("schedstat").to_string_lossy()).unwrap_or(0.0);
+        }
+    }
+    Ok(sum)
+}
+
+/// Time that a thread has run: the first number of its `schedstat`, in nanoseconds.
+fn thread_seconds(path: &str) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
     let nanoseconds = text.split(' ').next().unwrap_or_default();
     let nanoseconds: f64 = nanoseconds.parse().with_context(|| format!("{path} holds no number"))?;
     Ok(nanoseconds / 1e9)

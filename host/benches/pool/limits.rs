@@ -7,11 +7,15 @@
 use anyhow::ensure;
 use wasmtime::{ResourceLimiter, Store};
 
-use crate::cost::{Meter, Processor, ProcessorTimes};
-use crate::figure::{Figure, Unit};
-use crate::map::{CUBE_EXPORT, cubed};
+use crate::contest::{Aside, Contest};
+use crate::cost::{Meter, Processor};
+use crate::figure::Figure;
+use crate::map::CUBE_EXPORT;
+use crate::measured::Measured;
+use crate::native;
+use crate::numbers::bound::Bound;
+use crate::numbers::unit::Unit;
 use crate::plain::{Keeper, Plain, Session};
-use crate::turns;
 use crate::world::World;
 
 const FRESH_CALLS: usize = 50_000;
@@ -59,52 +63,61 @@ impl Keeper for Limits {
 /// # Errors
 ///
 /// When a call fails or returns something wrong.
-pub(crate) fn cost(world: &World) -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn cost(world: &World) -> anyhow::Result<Measured> {
     let module = std::fs::read(&world.module)?;
     let (without, with) = (Plain::<()>::compile(&module)?, Plain::<Limits>::compile(&module)?);
     let calls = world.some(FRESH_CALLS);
-    let (mut without_times, mut with_times) = (ProcessorTimes::default(), ProcessorTimes::default());
-    let mut fresh_without = || fresh(&without, calls, &mut without_times);
-    let mut fresh_with = || fresh(&with, calls, &mut with_times);
-    turns::medians(world.rounds(), [&mut fresh_without, &mut fresh_with])?;
     let names = ["limits-fresh", "wasmtime's fresh call within limits, processor time"];
-    let fresh = beside(names, &with_times, &without_times, FRESH_SECONDS_MAX);
-
+    let fresh = beside(
+        world,
+        names,
+        FRESH_SECONDS_MAX,
+        |time| fresh(&with, calls, time),
+        |time| fresh(&without, calls, time),
+    )?;
     let inputs: Vec<i64> = (0..world.some(CALLS) as i64).collect();
     let (mut without, mut with) = (without.session(CUBE_EXPORT)?, with.session(CUBE_EXPORT)?);
-    let (mut without_times, mut with_times) = (ProcessorTimes::default(), ProcessorTimes::default());
-    let mut kept_without = || kept(&mut without, &inputs, &mut without_times);
-    let mut kept_with = || kept(&mut with, &inputs, &mut with_times);
-    turns::medians(world.rounds(), [&mut kept_without, &mut kept_with])?;
     let names = ["limits-call", "wasmtime's call within limits, processor time"];
-    let kept = beside(names, &with_times, &without_times, CALL_SECONDS_MAX);
-    Ok(vec![fresh, kept])
+    let kept = beside(
+        world,
+        names,
+        CALL_SECONDS_MAX,
+        |time| kept(&mut with, &inputs, time),
+        |time| kept(&mut without, &inputs, time),
+    )?;
+    Ok(vec![fresh, kept].into())
 }
 
-fn fresh<T: Keeper>(plain: &Plain<T>, calls: usize, times: &mut ProcessorTimes) -> anyhow::Result<f64> {
+fn fresh<T: Keeper>(plain: &Plain<T>, calls: usize, processor_time: &Aside) -> anyhow::Result<f64> {
     let meter = Meter::start(Processor::Thread)?;
     for number in 0..calls as i64 {
-        ensure!(plain.call_fresh(CUBE_EXPORT, number)? == Some(cubed(number)), "a cube is wrong");
+        ensure!(plain.call_fresh(CUBE_EXPORT, number)? == Some(native::cube(number)), "a cube is wrong");
     }
-    meter.stop(calls, times)
+    meter.stop(calls, processor_time)
 }
 
-fn kept<T>(session: &mut Session<T>, inputs: &[i64], times: &mut ProcessorTimes) -> anyhow::Result<f64> {
+fn kept<T>(session: &mut Session<T>, inputs: &[i64], processor_time: &Aside) -> anyhow::Result<f64> {
     let mut cubes = vec![0; inputs.len()];
     let meter = Meter::start(Processor::Thread)?;
-    session.cubes(inputs, &mut cubes)?;
-    let seconds = meter.stop(inputs.len(), times)?;
-    ensure!(inputs.iter().zip(&cubes).all(|(input, cube)| cubed(*input) == *cube), "a cube is wrong");
+    session.map(inputs, &mut cubes)?;
+    let seconds = meter.stop(inputs.len(), processor_time)?;
+    ensure!(inputs.iter().zip(&cubes).all(|(input, cube)| native::cube(*input) == *cube), "a cube is wrong");
     Ok(seconds)
 }
 
-/// The time with limits beside the time without, to which they may add `more`.
+/// The processor time with limits beside the time without, to which they may add `more`.
 fn beside(
+    world: &World,
     [name, what]: [&'static str; 2],
-    with: &ProcessorTimes,
-    without: &ProcessorTimes,
     more: f64,
-) -> Figure {
-    let (with, without) = (with.median(), without.median());
-    Figure::new(name, what, Unit::Seconds, with).against("without limits", without).promised(without + more)
+    mut with: impl FnMut(&Aside) -> anyhow::Result<f64>,
+    mut without: impl FnMut(&Aside) -> anyhow::Result<f64>,
+) -> anyhow::Result<Figure> {
+    let (time_with, time_without) = (Aside::default(), Aside::default());
+    Contest::new(name, what, Unit::Seconds, || with(&time_with))
+        .against("without limits", || without(&time_without))
+        .run(world.turns())?;
+    let without = time_without.samples().map_err(anyhow::Error::msg)?;
+    let bound = Bound::only(without.median() + more);
+    Ok(time_with.figure(name, what, Unit::Seconds)?.against("without limits", Ok(without)).promised(bound))
 }

@@ -3,6 +3,7 @@
 //! The engine is set up as a worker's is (pooling allocator, kept pages, no fuel, no epochs), so that what differs is
 //! the pool's own doing. Nothing protects this process from the guest.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Context as _;
@@ -31,10 +32,10 @@ impl Keeper for () {
     fn watch(_: &mut Store<Self>) {}
 }
 
-/// An instance that stays, and its `cube`.
+/// An instance that stays, and one of its functions.
 pub(crate) struct Session<T: 'static = ()> {
     store: Store<T>,
-    cube: TypedFunc<i64, i64>,
+    function: TypedFunc<i64, i64>,
 }
 
 impl<T: Keeper> Plain<T> {
@@ -66,14 +67,23 @@ impl<T: Keeper> Plain<T> {
         Ok(function.call(&mut store, parameters).ok())
     }
 
-    /// An instance whose `cube`, exported by this name, is called again and again.
+    /// An instance whose function of this name is called again and again.
     ///
     /// # Errors
     ///
     /// As [`Self::call_fresh`].
     pub(crate) fn session(&self, export: &str) -> anyhow::Result<Session<T>> {
-        let (store, cube) = self.instantiate(export)?;
-        Ok(Session { store, cube })
+        let (store, function) = self.instantiate(export)?;
+        Ok(Session { store, function })
+    }
+
+    /// So many of them, for as many threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::call_fresh`].
+    pub(crate) fn sessions(&self, export: &str, count: usize) -> anyhow::Result<Vec<Session<T>>> {
+        (0..count).map(|_| self.session(export)).collect()
     }
 
     fn instantiate<P: WasmParams, R: WasmResults>(
@@ -92,35 +102,67 @@ impl<T: Keeper> Plain<T> {
     }
 }
 
-/// Cubes of all inputs, each session on a thread of its own with its share of them.
+/// The function of all inputs, each session on a thread of its own with its share of them.
 ///
 /// # Errors
 ///
 /// When a call traps.
-pub(crate) fn cubes(sessions: &mut [Session], inputs: &[i64]) -> anyhow::Result<Vec<i64>> {
-    let mut cubes = vec![0; inputs.len()];
-    let share = inputs.len().div_ceil(sessions.len());
+pub(crate) fn map(sessions: &mut [Session], inputs: &[i64]) -> anyhow::Result<Vec<i64>> {
+    let mut results = vec![0; inputs.len()];
+    let share = inputs.len().div_ceil(sessions.len()).max(1);
     thread::scope(|scope| {
-        let shares = inputs.chunks(share).zip(cubes.chunks_mut(share));
+        let shares = inputs.chunks(share).zip(results.chunks_mut(share));
         let threads: Vec<_> = sessions
             .iter_mut()
             .zip(shares)
-            .map(|(session, (inputs, cubes))| scope.spawn(|| session.cubes(inputs, cubes)))
+            .map(|(session, (inputs, results))| scope.spawn(|| session.map(inputs, results)))
             .collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("a session does not panic"))
     })?;
-    Ok(cubes)
+    Ok(results)
+}
+
+/// The same, but each session takes one input at a time, in the list's order; returns the results' sum.
+///
+/// # Errors
+///
+/// As [`map`].
+pub(crate) fn one_at_a_time(sessions: &mut [Session], inputs: &[i64]) -> anyhow::Result<i64> {
+    let next = AtomicUsize::new(0);
+    let take = |session: &mut Session| {
+        let mut sum = 0_i64;
+        // Relaxed: the inputs were there before the threads.
+        while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            sum = sum.wrapping_add(session.call(*input)?);
+        }
+        anyhow::Ok(sum)
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = sessions.iter_mut().map(|session| scope.spawn(|| take(session))).collect();
+        threads.into_iter().try_fold(0_i64, |sum, thread| {
+            Ok(sum.wrapping_add(thread.join().expect("a session does not panic")?))
+        })
+    })
 }
 
 impl<T: 'static> Session<T> {
-    /// Cubes of all inputs.
+    /// The function of one input.
+    ///
+    /// # Errors
+    ///
+    /// When the call traps.
+    pub(crate) fn call(&mut self, input: i64) -> anyhow::Result<i64> {
+        self.function.call(&mut self.store, input).map_err(told)
+    }
+
+    /// The function of all inputs.
     ///
     /// # Errors
     ///
     /// When a call traps.
-    pub(crate) fn cubes(&mut self, inputs: &[i64], cubes: &mut [i64]) -> anyhow::Result<()> {
-        for (input, cube) in inputs.iter().zip(cubes) {
-            *cube = self.cube.call(&mut self.store, *input).map_err(told)?;
+    pub(crate) fn map(&mut self, inputs: &[i64], results: &mut [i64]) -> anyhow::Result<()> {
+        for (input, result) in inputs.iter().zip(results) {
+            *result = self.call(*input)?;
         }
         Ok(())
     }

@@ -1,17 +1,23 @@
 //! Calls that go through the pull loop: values are encoded here, decoded in the guest, and back.
 
+use std::time::Instant;
+
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use wasmpool::{Pool, Task};
 
-use crate::cost::{Meter, Processor, ProcessorTimes};
-use crate::figure::{Figure, Unit};
-use crate::turns;
-use crate::world::World;
+use crate::contest::{Aside, Contest};
+use crate::cost::{Meter, PROCESSOR_TIME, Processor};
+use crate::measured::Measured;
+use crate::native;
+use crate::numbers::bound::Bound;
+use crate::numbers::curve::amount;
+use crate::numbers::unit::Unit;
+use crate::world::{WORKERS, World};
 
 /// What a customer wants, as the task `bill` takes it.
 #[derive(Clone, Serialize)]
-struct Order {
+pub(crate) struct Order {
     id: u64,
     customer: String,
     article: String,
@@ -22,7 +28,7 @@ struct Order {
 
 /// What the customer pays.
 #[derive(Deserialize)]
-struct Receipt {
+pub(crate) struct Receipt {
     order: u64,
     customer: String,
     text: String,
@@ -30,26 +36,46 @@ struct Receipt {
     shipping_cents: u64,
 }
 
-/// Integers in and out, through a task that may fail and so is none of mere numbers.
+/// What an integer to an integer may cost a core.
+const NUMBER: Bound = Bound::new(0.15e-6, 0.09e-6);
+
+/// What a structure each way may.
+const STRUCTURE: Bound = Bound::new(1.4e-6, 1.0e-6);
+
+/// An integer in and an integer out, through a task that may fail and so is none of mere numbers.
 ///
 /// # Errors
 ///
 /// When a call fails or returns something wrong, as in the other benchmarks.
-pub(crate) fn number(world: &World) -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn number(world: &World) -> anyhow::Result<Measured> {
     let calls = world.some(2_000_000);
-    let (pool, task) = world.task::<(i64, i64), i64>("fails_on")?;
-    let mut times = ProcessorTimes::default();
-    let mut ours = || {
+    let (pool, cube) = world.task::<i64, i64>("checked_cube")?;
+    let inputs: Vec<i64> = (0..calls as i64).collect();
+    let threads = native::threads(WORKERS)?;
+    let processor_time = Aside::default();
+    let ours = || {
         let meter = Meter::start(Processor::Pool(&pool))?;
-        let numbers = task.map((0..calls as i64).map(|number| (number, -1)))?;
-        let cost = meter.stop(calls, &mut times)?;
-        ensure!((0..calls as i64).eq(numbers), "a number came back as another");
+        let cubes = cube.map(0..calls as i64)?;
+        let cost = meter.stop(calls, &processor_time)?;
+        ensure!(
+            cubes.len() == calls && cubes.iter().zip(0..).all(|(cube, n)| *cube == n * n * n),
+            "a cube is wrong"
+        );
         Ok(cost)
     };
-    let [ours] = turns::medians(world.rounds(), [&mut ours])?;
-    let what = "a call (i64, i64) -> Result<i64, _>, per core";
-    let clock = Figure::new("pull-number", what, Unit::Seconds, ours);
-    Ok(vec![clock, times.figure("pull-number-cpu")])
+    let rayon = || {
+        let started = Instant::now();
+        let cubes = native::map(&threads, &inputs, |number| number.checked_mul(number * number));
+        let cost = started.elapsed().as_secs_f64() * WORKERS as f64 / calls as f64;
+        ensure!(cubes.iter().all(Option::is_some), "a cube is missing");
+        Ok(cost)
+    };
+    let what = format!("SDK task i64 -> i64, {} calls, per core", amount(calls as f64));
+    let clock = Contest::new("pull-number", what, Unit::Seconds, ours)
+        .promised(NUMBER)
+        .against("rayon, native", rayon)
+        .run(world.turns())?;
+    Ok(vec![clock, processor_time.figure("pull-number-cpu", PROCESSOR_TIME, Unit::Seconds)?].into())
 }
 
 /// A structure of about a hundred bytes each way.
@@ -57,26 +83,60 @@ pub(crate) fn number(world: &World) -> anyhow::Result<Vec<Figure>> {
 /// # Errors
 ///
 /// As [`number`].
-pub(crate) fn structure(world: &World) -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn structure(world: &World) -> anyhow::Result<Measured> {
     let calls = world.some(300_000);
-    let (pool, bill) = world.task::<Order, Receipt>("bill")?;
+    let (pool, task) = world.task::<Order, Receipt>("bill")?;
     let orders: Vec<Order> = (0..calls as u64).map(order).collect();
-    let mut times = ProcessorTimes::default();
-    let mut ours = || {
+    let threads = native::threads(WORKERS)?;
+    let processor_time = Aside::default();
+    let ours = || {
         let orders = orders.clone();
         let meter = Meter::start(Processor::Pool(&pool))?;
-        let receipts = bill.map(orders)?;
-        let cost = meter.stop(calls, &mut times)?;
-        ensure!((0..).zip(&receipts).all(|(id, receipt)| receipt.is_of(id)), "a receipt is wrong");
+        let receipts = task.map(orders)?;
+        let cost = meter.stop(calls, &processor_time)?;
+        check_receipts(&receipts, calls)?;
         Ok(cost)
     };
-    let [ours] = turns::medians(world.rounds(), [&mut ours])?;
-    let what = "a call Order -> Receipt of 100 bytes each, per core";
-    let clock = Figure::new("pull-bill", what, Unit::Seconds, ours);
-    Ok(vec![clock, times.figure("pull-bill-cpu")])
+    let rayon = || {
+        let started = Instant::now();
+        let receipts = native::map(&threads, &orders, bill);
+        let cost = started.elapsed().as_secs_f64() * WORKERS as f64 / calls as f64;
+        check_receipts(&receipts, calls)?;
+        Ok(cost)
+    };
+    let what =
+        format!("SDK task Order -> Receipt of 100 bytes each, {} calls, per core", amount(calls as f64));
+    let clock = Contest::new("pull-bill", what, Unit::Seconds, ours)
+        .promised(STRUCTURE)
+        .against("rayon, native", rayon)
+        .run(world.turns())?;
+    Ok(vec![clock, processor_time.figure("pull-bill-cpu", PROCESSOR_TIME, Unit::Seconds)?].into())
 }
 
-fn order(id: u64) -> Order {
+/// The task `bill`, natively.
+fn bill(order: &Order) -> Receipt {
+    Receipt {
+        order: order.id,
+        customer: order.customer.clone(),
+        text: format!("{} x {}", order.count, order.article),
+        cents: order.cents_each * u64::from(order.count),
+        shipping_cents: if order.express { 990 } else { 490 },
+    }
+}
+
+/// Checks every receipt of the orders from number 0 on.
+///
+/// # Errors
+///
+/// When one is wrong or missing.
+pub(crate) fn check_receipts(receipts: &[Receipt], count: usize) -> anyhow::Result<()> {
+    ensure!(receipts.len() == count, "{} receipts for {count} orders", receipts.len());
+    ensure!((0..).zip(receipts).all(|(id, receipt)| receipt.is_of(id)), "a receipt is wrong");
+    Ok(())
+}
+
+/// The order of this number.
+pub(crate) fn order(id: u64) -> Order {
     Order {
         id,
         customer: "Ada Lovelace, 12 St. James's Square".to_owned(),
@@ -104,12 +164,12 @@ pub(crate) fn greetings(
     pool: &Pool,
     greet: &Task<String, String>,
     calls: usize,
-    times: &mut ProcessorTimes,
+    processor_time: &Aside,
 ) -> anyhow::Result<f64> {
     let names: Vec<String> = (0..calls).map(|number| format!("Ada {number}")).collect();
     let meter = Meter::start(Processor::Pool(pool))?;
     let greetings = greet.map(names)?;
-    let cost = meter.stop(calls, times)?;
+    let cost = meter.stop(calls, processor_time)?;
     let is_right = |(number, greeting): (usize, &String)| *greeting == format!("Hello, Ada {number}!");
     ensure!(greetings.len() == calls && greetings.iter().enumerate().all(is_right), "a greeting is wrong");
     Ok(cost)

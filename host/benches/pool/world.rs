@@ -21,13 +21,13 @@ pub(crate) const CUBE_WAT: &str = "(module (func (export \"cube\") (param i64) (
 
 /// What all benchmarks need.
 pub(crate) struct World {
-    is_quick: bool,
+    pub(crate) is_quick: bool,
     /// The example tasks, as the binary builds them.
     pub(crate) module: PathBuf,
     /// Holds compiled modules, for the pools and for the binary.
     scratch: TempDir,
-    /// Python, where it is installed.
-    pub(crate) python: Option<Python>,
+    /// Python, or why there is none.
+    pub(crate) python: Result<Python, String>,
 }
 
 impl World {
@@ -39,7 +39,7 @@ impl World {
     pub(crate) fn new(is_quick: bool) -> anyhow::Result<Self> {
         let scratch = tempfile::tempdir().context("no directory for temporary files")?;
         let python = Python::find(scratch.path())?;
-        Ok(Self { is_quick, module: build_tasks()?, scratch, python })
+        Ok(Self { is_quick, module: build(&package("wasm-tasks"), "wasm_tasks")?, scratch, python })
     }
 
     /// `count`, or a tenth of it when time is short.
@@ -48,8 +48,24 @@ impl World {
     }
 
     /// Turns that every contestant has.
-    pub(crate) fn rounds(&self) -> usize {
+    pub(crate) fn turns(&self) -> usize {
         if self.is_quick { 3 } else { 9 }
+    }
+
+    /// Turns that every contestant has at each point of a curve.
+    pub(crate) fn turns_of_point(&self) -> usize {
+        if self.is_quick { 1 } else { 3 }
+    }
+
+    /// A directory for what a benchmark makes; gone when the run ends.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub(crate) fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let directory = self.scratch.path().join(name);
+        std::fs::create_dir_all(&directory)?;
+        Ok(directory)
     }
 
     /// A directory for `XDG_CACHE_HOME`.
@@ -83,19 +99,27 @@ pub(crate) fn pool(cache: &Path) -> Result<Pool, wasmpool::Error> {
     Pool::builder().workers(WORKERS).cache_dir(cache).build()
 }
 
-/// Has the binary build the example tasks, with the flags that it uses for everybody's.
-fn build_tasks() -> anyhow::Result<PathBuf> {
+/// The directory of a package of this project.
+pub(crate) fn package(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(name)
+}
+
+/// Has the binary build a package of tasks, with the flags that it uses for everybody's; returns the module's path.
+///
+/// # Errors
+///
+/// When it does not build.
+pub(crate) fn build(package: &Path, library: &str) -> anyhow::Result<PathBuf> {
     let target = target_directory()?;
-    let package = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("wasm-tasks");
     let built = Command::new(BINARY)
         .args(["inspect", "--build"])
-        .arg(&package)
+        .arg(package)
         .env("CARGO_TARGET_DIR", &target)
         .output()
         .with_context(|| format!("{BINARY} cannot be run"))?;
-    ensure!(built.status.success(), "wasm-tasks: {}", String::from_utf8_lossy(&built.stderr));
-    let module = target.join("wasm32-wasip1/wasmpool/wasm_tasks.wasm");
-    ensure!(module.is_file(), "building wasm-tasks left no {}", module.display());
+    ensure!(built.status.success(), "{}: {}", package.display(), String::from_utf8_lossy(&built.stderr));
+    let module = target.join("wasm32-wasip1/wasmpool").join(library).with_extension("wasm");
+    ensure!(module.is_file(), "building {} left no {}", package.display(), module.display());
     Ok(module)
 }
 
