@@ -17,6 +17,7 @@ mod admission;
 mod bounds;
 mod cells;
 pub(crate) mod chunk;
+pub(crate) mod command;
 pub(crate) mod compile;
 pub(crate) mod directories;
 mod error;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use command::{Command, Stdin};
 pub use directories::DIRECTORIES_MAX;
 pub use error::{Error, ErrorKind};
 pub use limits::{
@@ -550,6 +552,15 @@ impl Module {
         Task::new(self, name)
     }
 
+    /// The module as a program, to be run once per call: what a WASI preview 1 toolchain makes of a `main`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnknownTask`] when it exports no `_start`.
+    pub fn command(&self) -> Result<Command, Error> {
+        Command::new(self.module.clone(), self.terms.clone())
+    }
+
     /// The module with a shared object that all its tasks may use.
     ///
     /// A guest opens it by its name. A module with grants has workers of its own, which the pool starts when the
@@ -632,6 +643,18 @@ impl Module {
         let mut terms = self.terms.clone();
         change(&mut terms);
         Ok(job::Work::new(Arc::clone(self.module.module()?), task, codec, terms, look_ahead))
+    }
+
+    /// Runs of the module as a program, on its terms with some changes.
+    pub(crate) fn command_work(
+        &self,
+        change: impl FnOnce(&mut Terms),
+        look_ahead: u64,
+    ) -> Result<job::Work, Error> {
+        self.command()?;
+        let mut terms = self.terms.clone();
+        change(&mut terms);
+        Ok(job::Work::command(Arc::clone(self.module.module()?), terms, look_ahead))
     }
 
     /// Offers a job's calls to the workers.

@@ -16,6 +16,7 @@ use crate::channel::control::{Control, DirRights, Run, WorkerSays};
 use crate::process::jail::{Confinement, Inmate};
 use crate::process::{reentry, stack};
 use crate::sandbox::allowance::Allowance;
+use crate::sandbox::catalog::START_EXPORT;
 use crate::sandbox::engine::{WorkerLimits, worker_engine};
 use crate::sandbox::files::Directory;
 use crate::sandbox::tenant::map_code;
@@ -125,7 +126,7 @@ fn prepare(
     }
     confinement.lock()?;
     let instance = linker.instantiate(&mut store, &module)?;
-    let start = instance.get_typed_func(&mut store, "_start")?;
+    let start = instance.get_typed_func(&mut store, START_EXPORT)?;
     Ok((store, start))
 }
 
