@@ -209,7 +209,11 @@ impl Pool {
         }
         let Settings { limits, seed, .. } = &self.settings;
         let (wasm, catalog) = read_catalog(&name, bytes, limits.module_bytes)?;
-        refuse_ungranted(&name, &catalog)?;
+        refuse_imports(
+            &name,
+            &catalog.ungranted_imports(),
+            "tasks may import wasmpool's own functions and those of wasi_snapshot_preview1 but sockets and signals",
+        )?;
         if let Some(excess) = module::excess(&catalog, limits) {
             return Err(Error::new(ErrorKind::Module, format!("module {name} {excess}")));
         }
@@ -757,8 +761,12 @@ pub(crate) fn read_catalog(name: &str, bytes: &[u8], bytes_max: u64) -> Result<(
     Ok((wasm.into_owned(), catalog))
 }
 
-fn refuse_ungranted(name: &str, catalog: &Catalog) -> Result<(), Error> {
-    let ungranted = catalog.ungranted_imports();
+/// Refuses a module that imports what it is not given, by name; `rule` tells what it may import.
+///
+/// # Errors
+///
+/// [`ErrorKind::Module`] when there is any.
+pub(crate) fn refuse_imports(name: &str, ungranted: &[&catalog::Import], rule: &str) -> Result<(), Error> {
     if ungranted.is_empty() {
         return Ok(());
     }
@@ -770,11 +778,7 @@ fn refuse_ungranted(name: &str, catalog: &Catalog) -> Result<(), Error> {
     if ungranted.len() > IMPORTS_NAMED_MAX {
         names.push(format!("and {} more", ungranted.len() - IMPORTS_NAMED_MAX));
     }
-    let text = format!(
-        "module {name} imports what it is not given: {}; tasks may import wasmpool's own functions and those of \
-         wasi_snapshot_preview1 but sockets and signals",
-        names.join(", ")
-    );
+    let text = format!("module {name} imports what it is not given: {}; {rule}", names.join(", "));
     Err(Error::new(ErrorKind::Module, text))
 }
 

@@ -194,6 +194,12 @@ impl Catalog {
         near.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name).collect()
     }
 
+    /// Imports that `run` does not provide: a program of its own has WASI and nothing else.
+    #[cfg(feature = "cli")]
+    pub(crate) fn imports_beyond_wasi(&self) -> Vec<&Import> {
+        self.imports.iter().filter(|import| import.module != wasi::MODULE || !is_granted(import)).collect()
+    }
+
     /// Imports that no worker provides: neither wasmpool's own nor one of our WASI functions, with the right type.
     pub(crate) fn ungranted_imports(&self) -> Vec<&Import> {
         self.imports.iter().filter(|import| !is_granted(import)).collect()

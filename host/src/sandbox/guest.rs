@@ -159,6 +159,11 @@ impl Guest {
         Ok(())
     }
 
+    /// Whether it is a program that has been started.
+    pub(super) fn is_program(&self) -> bool {
+        self.program.is_some()
+    }
+
     /// What the program has written to its stdout. It is none any more.
     pub(super) fn end_program(&mut self) -> Vec<u8> {
         self.program.take().map(Program::into_stdout).unwrap_or_default()

@@ -722,6 +722,9 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
     let with = |code, message: String| Detail { code, message, backtrace: backtrace.clone() };
     match error.downcast_ref::<Stop>() {
         Some(Stop::Exit(code)) => {
+            // To a program that is an end like any other, and its author looks for no stack.
+            let backtrace = if guest.is_program() { String::new() } else { backtrace };
+            let with = |code, message| Detail { code, message, backtrace };
             return (EndKind::Exited, with(*code as i32, format!("exited with code {}", *code as i32)));
         }
         Some(stop @ Stop::OutputTooLarge) => {
