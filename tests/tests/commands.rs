@@ -234,7 +234,7 @@ fn program_still_runs(fixture: &Fixture) -> Vec<u8> {
 }
 
 #[test]
-fn a_program_that_prints_more_than_a_result_may_have_loses_it() {
+fn a_program_may_read_and_print_everything_at_once() {
     let body = r#"(func (export "_start") (call $write (i32.const 1) (i32.const 0) (call $read (i32.const 60000))))"#;
     let (_fixture, program) = command(1, &with_wasi(body));
     let most = 60_000;
