@@ -1,4 +1,4 @@
-//! The module `wasm-tasks`, built once per run, and where this run keeps what it makes.
+//! The module `wasm-tasks` and the programs beside it, built once per run, and where this run keeps what it makes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,21 @@ pub fn tasks_path() -> &'static Path {
     static MODULE: OnceLock<PathBuf> = OnceLock::new();
     MODULE.get_or_init(|| {
         add_target();
-        build()
+        // The linker's flags are those with which the binary builds directories.
+        const LIBRARY: [&str; 5] = ["rustc", "--package", "wasm-tasks", "--lib", "--crate-type=cdylib"];
+        build(&LIBRARY, &["--", "-C", "link-arg=-zstack-size=65536"])
     })
+}
+
+/// Path of one of the programs of `wasm-tasks`, built if need be.
+pub fn program_path(name: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        add_target();
+        let program = build(&["build", "--package", "wasm-tasks", "--bins"], &[]);
+        program.parent().expect("target/TRIPLE/release").to_owned()
+    });
+    directory.join(name).with_extension("wasm")
 }
 
 /// The bytes of the module `wasm-tasks`.
@@ -35,16 +48,16 @@ fn add_target() {
     }
 }
 
-fn build() -> PathBuf {
+/// Builds something of `wasm-tasks`; returns the path of the module that came of it last.
+fn build(what: &[&str], behind: &[&str]) -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut command = scrubbed(&cargo);
-    command.args(["rustc", "--package", "wasm-tasks", "--lib", "--crate-type", "cdylib", "--release"]);
-    command.args(["--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    command.args(what).args(["--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
     // As the binary builds directories.
     command
         .args(["--config", r#"target.wasm32-wasip1.rustflags=["-C", "target-feature=+atomics,+simd128"]"#]);
     command.arg("--target-dir").arg(directory());
-    command.args(["--", "-C", "link-arg=-zstack-size=65536"]);
+    command.args(behind);
     let output = command.stderr(Stdio::inherit()).output().expect("cargo can be run");
     assert!(output.status.success(), "wasm-tasks does not build");
     let messages = String::from_utf8_lossy(&output.stdout);

@@ -347,6 +347,25 @@ impl Running {
     /// When it has ended.
     #[must_use]
     pub fn workers(&self) -> Vec<Process> {
+        self.processes("worker")
+    }
+
+    /// The process of the program that it runs, as soon as it is alive.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    #[must_use]
+    pub fn program(&self) -> Process {
+        loop {
+            if let Some(program) = self.processes("command").pop() {
+                return program;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn processes(&self, role: &str) -> Vec<Process> {
         let mut pids = Vec::new();
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("a process that runs");
         for thread in threads {
@@ -355,11 +374,11 @@ impl Running {
             let children = children.unwrap_or_default();
             pids.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
         }
-        let is_worker = |pid: &u32| {
+        let has_role = |pid: &u32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).any(|argument| argument == b"worker")
+            line.split(|byte| *byte == 0).any(|argument| argument == role.as_bytes())
         };
-        pids.into_iter().filter(is_worker).filter_map(Process::of).collect()
+        pids.into_iter().filter(has_role).filter_map(Process::of).collect()
     }
 
     /// Closes its stdin, reads what is left and waits for its end.
@@ -454,6 +473,12 @@ impl Ended {
             let expected = transcript(&self.shown, stdout, stderr, &code.to_string());
             panic!("expected {expected}\n\nbut it was {}", self.transcript());
         }
+    }
+
+    /// The signal that ended it, if one did.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
     }
 
     /// Its exit code.

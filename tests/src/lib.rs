@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use wasmpool::{Builder, Error, Failure, Module, Pool};
 
-pub use build::{cache_directory, tasks_bytes, tasks_path};
+pub use build::{cache_directory, program_path, tasks_bytes, tasks_path};
 use watchdog::Watchdog;
 
 /// A pool that has loaded a module, watched over until it is gone.

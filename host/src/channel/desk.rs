@@ -160,7 +160,7 @@ impl Desk {
         match order.entry {
             // The batch knows the width of its results; `set_cells` moves the mark behind them.
             Entry::Batch => 0,
-            Entry::Each | Entry::Pull(_) => order.count as usize * ENTRY_BYTES,
+            Entry::Each | Entry::Pull(_) | Entry::Command => order.count as usize * ENTRY_BYTES,
         }
     }
 
@@ -288,9 +288,11 @@ impl Desk {
     }
 
     /// Most bytes of a result: never more than its slot has room for, which details of failures always fit.
-    fn result_bytes_max(&self) -> usize {
+    pub(crate) fn result_bytes_max(&self) -> usize {
         match self.order().entry {
-            Entry::Pull(_) => usize::try_from(self.order().result_bytes_max).unwrap_or(usize::MAX),
+            Entry::Pull(_) | Entry::Command => {
+                usize::try_from(self.order().result_bytes_max).unwrap_or(usize::MAX)
+            }
             // As long as the task's type says: a few thousand bytes at the most.
             Entry::Batch | Entry::Each => VALUE_BYTES_MAX,
         }

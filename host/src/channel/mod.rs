@@ -31,6 +31,7 @@
 pub(crate) mod control;
 pub(crate) mod desk;
 pub(crate) mod ending;
+pub(crate) mod invocation;
 pub(crate) mod layout;
 pub(crate) mod order;
 pub(crate) mod post;

@@ -16,7 +16,15 @@ pub(crate) enum Entry {
     Each,
     /// The guest's pull loop. Results are entries.
     Pull(Codec),
+    /// The program's `_start`, with an instance of its own for every call. Inputs are [invocations], results are
+    /// entries whose bytes are what it wrote to stdout.
+    ///
+    /// [invocations]: super::invocation
+    Command,
 }
+
+/// Stands for [`Entry::Command`] in an order; codes of codecs stay far below.
+const COMMAND: u64 = 0xff;
 
 /// Where the calls' inputs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +89,7 @@ impl Order {
             Entry::Batch => 0,
             Entry::Each => 1,
             Entry::Pull(codec) => 2 + codec as u64,
+            Entry::Command => COMMAND,
         };
         let (inputs, start) = match self.inputs {
             Inputs::Cells => (0, 0),
@@ -115,6 +124,7 @@ impl Order {
         let entry = match field(1) >> 8 {
             0 => Entry::Batch,
             1 => Entry::Each,
+            COMMAND => Entry::Command,
             code => Entry::Pull(Codec::from_code(i32::try_from(code).ok()? - 2)?),
         };
         let inputs = match field(1) & 0xff {
@@ -174,6 +184,7 @@ mod tests {
             Order { generation: 9, entry: Entry::Each, fresh: true, timed: true, fuel: Some(5), ..plain },
             Order { entry: Entry::Pull(Codec::Json), inputs: Inputs::Blobs, hot: true, ..plain },
             Order { entry: Entry::Pull(Codec::MessagePack), inputs: Inputs::Range { start: -5 }, ..plain },
+            Order { entry: Entry::Command, inputs: Inputs::Blobs, fresh: true, ..plain },
         ];
         for order in orders {
             order.write(&region);

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -41,8 +41,12 @@ pub(crate) enum Verb {
     ///
     /// The task takes one parameter. Results are printed as they become available; a failed call stops the rest unless
     /// --on-error says otherwise.
-    #[command(after_help = MAP_EXAMPLES)]
-    Map(EachInput),
+    ///
+    /// With --arg or --stdin, and no TASK, MODULE is a program (a WASI command): it is run once per input, each time in
+    /// an instance of its own. The result is what it writes to stdout, as a string; with --raw its bytes as they are,
+    /// end to end. An exit code other than 0 is a failure; stderr goes to stderr.
+    #[command(after_help = MAP_EXAMPLES, override_usage = MAP_USAGE)]
+    Map(MapInput),
     /// Like map, but each input is an array with the task's arguments
     ///
     /// An object binds the arguments by name instead.
@@ -55,7 +59,7 @@ pub(crate) enum Verb {
     ///
     /// What follows MODULE is the program's. Its standard streams and its exit code are the command's; it sees the
     /// granted environment variables and directories, and nothing else.
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(after_help = RUN_EXAMPLES, override_usage = RUN_USAGE)]
     Run(RunArguments),
     /// Shows a module's tasks, types, imports and limits without running anything
     #[command(after_help = INSPECT_EXAMPLES)]
@@ -68,7 +72,42 @@ pub(crate) enum Verb {
     Doctor(DoctorArguments),
 }
 
-/// `map` and `starmap`.
+/// `map`.
+#[derive(Debug, Args)]
+pub(crate) struct MapInput {
+    /// A .wasm or .wat file, or a directory with a Cargo.toml, which is built first
+    #[arg(value_name = "MODULE", value_parser = path_parser())]
+    pub(crate) module: PathBuf,
+    /// The task's name (`wasmpool inspect MODULE` lists them); none for a program
+    #[arg(value_name = "TASK", value_parser = unguarded, required_unless_present_any = ["arg", "stdin"])]
+    pub(crate) task: Option<String>,
+    /// JSON values, or integer ranges such as 0..10, 0..=9 and -5..5; none: JSON Lines from stdin
+    ///
+    /// A range is one call for each of its numbers. Bare words are taken where the task wants a string, and by
+    /// programs. Stdin is read as the calls progress.
+    #[arg(value_name = "INPUT", value_parser = unguarded)]
+    pub(crate) inputs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) program: ProgramFlags,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// How `map` runs a module as a program.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Programs")]
+pub(crate) struct ProgramFlags {
+    /// Run MODULE as a program with this argument: `{}` is the input, `{#}` its index
+    ///
+    /// May be given more than once. `{{}}` and `{{#}}` stand for these signs themselves.
+    #[arg(long, value_name = "TEXT", value_parser = unguarded, allow_hyphen_values = true)]
+    pub(crate) arg: Vec<String>,
+    /// Run MODULE as a program with the input on its stdin, as it stands
+    #[arg(long)]
+    pub(crate) stdin: bool,
+}
+
+/// `starmap`.
 #[derive(Debug, Args)]
 pub(crate) struct EachInput {
     #[command(flatten)]
@@ -108,17 +147,64 @@ pub(crate) struct RunArguments {
     /// Let the program see an environment variable, by default with its value here
     #[arg(long, value_name = "NAME[=VALUE]", value_parser = environment)]
     pub(crate) env: Vec<EnvironmentFlag>,
+    /// Call the program so: its first argument, by default the name of MODULE's file
+    #[arg(long, value_name = "NAME", value_parser = unguarded)]
+    pub(crate) argv0: Option<String>,
+    /// Longest the program may run: 250ms, 5s, 1m; then it is killed, and the exit code is 124 [default: no limit]
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, help_heading = "Limits and grants")]
+    pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) limits: InstanceFlags,
-    /// A .wasm or .wat file that exports _start
-    #[arg(value_name = "MODULE", value_parser = path_parser())]
-    pub(crate) module: PathBuf,
-    /// The program's arguments, as they stand
-    #[arg(value_name = "ARGUMENT", value_parser = unguarded, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<String>,
+    #[command(flatten)]
+    pub(crate) foreign: ForeignFlags,
+    /// A .wasm or .wat file that exports _start, and the program's arguments as they stand
+    // One argument for both, so that even `--` behind MODULE is the program's.
+    #[arg(value_name = "MODULE", value_parser = word_parser(), required = true, trailing_var_arg = true)]
+    pub(crate) words: Vec<OsString>,
     // Last: its heading would be that of what follows.
     #[command(flatten)]
     pub(crate) jail: JailFlags,
+}
+
+impl RunArguments {
+    /// The module, and the arguments of its program.
+    ///
+    /// # Errors
+    ///
+    /// When an argument is no text: WASI has no others.
+    pub(crate) fn module_and_arguments(&self) -> Result<(&Path, Vec<String>), String> {
+        let (module, arguments) = self.words.split_first().ok_or("the MODULE is missing")?;
+        let arguments = (1..).zip(arguments).map(|(position, argument)| {
+            let text = argument.to_str().map(str::to_owned);
+            text.ok_or_else(|| format!("argument {position} is not UTF-8, as arguments of programs must be"))
+        });
+        Ok((Path::new(module), arguments.collect::<Result<_, _>>()?))
+    }
+}
+
+/// Flags of the wasmtime command that are spelt otherwise here. They are known so as to be refused with a remedy.
+#[derive(Debug, Args)]
+pub(crate) struct ForeignFlags {
+    #[arg(long, hide = true, value_name = "FUNCTION", value_parser = no_invoke)]
+    invoke: Option<std::convert::Infallible>,
+    #[arg(short = 'W', long = "wasm", hide = true, value_name = "OPTION", value_parser = no_wasm_options)]
+    wasm: Option<std::convert::Infallible>,
+    #[arg(short = 'S', long = "wasi", hide = true, value_name = "OPTION", value_parser = no_wasi_options)]
+    wasi: Option<std::convert::Infallible>,
+}
+
+fn no_invoke(_: &str) -> Result<std::convert::Infallible, &'static str> {
+    Err("functions of a module are called by `wasmpool apply MODULE FUNCTION [ARGUMENT]...`")
+}
+
+fn no_wasm_options(_: &str) -> Result<std::convert::Infallible, &'static str> {
+    Err("limits have flags of their own here, such as --fuel, --timeout, --max-memory and --max-stack")
+}
+
+fn no_wasi_options(_: &str) -> Result<std::convert::Infallible, &'static str> {
+    Err(
+        "programs have WASI preview 1, what --dir and --env grant, and no sockets; there is nothing to choose",
+    )
 }
 
 /// `doctor`.
@@ -370,6 +456,11 @@ Exit codes:
   2 wrong usage or input  124 the deadline passed    1   anything else
   96 the module or this machine cannot be used";
 
+const MAP_USAGE: &str = "\
+wasmpool map [OPTIONS] <MODULE> <TASK> [INPUT]...
+       wasmpool map [OPTIONS] <MODULE> --arg <TEXT>... [INPUT]...
+       wasmpool map [OPTIONS] <MODULE> --stdin [INPUT]...";
+
 const MAP_EXAMPLES: &str = "\
 Examples:
   wasmpool map tasks.wasm cube 0..10
@@ -378,7 +469,9 @@ Examples:
   wasmpool map ./tasks parse --strings --on-error continue < lines.txt
   wasmpool map tasks.wasm count 0..100 --value counter=i64 --print counter
   wasmpool map tasks.wasm words_in /texts/a /texts/b --dir ./texts::/texts::ro
-  tail -f log.jsonl | wasmpool map tasks.wasm classify --timeout 250ms";
+  tail -f log.jsonl | wasmpool map tasks.wasm classify --timeout 250ms
+  wasmpool map thumbnail.wasm --arg --width=64 --arg '{}' --raw --dir . a.png b.png
+  wasmpool map wc.wasm --stdin --strings < lines.txt";
 
 const STARMAP_EXAMPLES: &str = "\
 Examples:
@@ -391,6 +484,8 @@ Examples:
   wasmpool apply tasks.wasm add 1 -2
   wasmpool apply tasks.wasm add '{\"a\": 1, \"b\": -2}'
   wasmpool apply tasks.wasm greet Ada --env LANG --format records";
+
+const RUN_USAGE: &str = "wasmpool run [OPTIONS] <MODULE> [ARGUMENT]...";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -464,9 +559,13 @@ fn unguarded(text: &str) -> Result<String, std::convert::Infallible> {
 }
 
 fn path_parser() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(|path| {
-        let unguarded = path.to_str().and_then(|text| text.strip_prefix(GUARD)).map(PathBuf::from);
-        unguarded.unwrap_or_else(|| PathBuf::from(path))
+    word_parser().map(PathBuf::from)
+}
+
+fn word_parser() -> impl clap::builder::TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().map(|word| {
+        let unguarded = word.to_str().and_then(|text| text.strip_prefix(GUARD)).map(OsString::from);
+        unguarded.unwrap_or(word)
     })
 }
 
@@ -533,7 +632,7 @@ mod tests {
         parse(std::iter::once("wasmpool").chain(line.iter().copied()).map(OsString::from))
     }
 
-    fn map(line: &[&str]) -> EachInput {
+    fn map(line: &[&str]) -> MapInput {
         match typed(&[&["map"], line].concat()).expect("accepted").verb {
             Verb::Map(each) => each,
             other => panic!("{other:?}"),
@@ -566,12 +665,41 @@ mod tests {
             "continue",
             "7",
         ]);
-        assert_eq!(each.target.module, PathBuf::from("m.wasm"));
-        assert_eq!(each.target.task, "cube");
+        assert_eq!(each.module, PathBuf::from("m.wasm"));
+        assert_eq!(each.task.as_deref(), Some("cube"));
         assert_eq!(each.inputs, ["-5..5", "-3", "-0.5e3", "7"]);
         assert_eq!(each.flags.on_error, OnError::Continue);
         assert!(each.flags.unordered);
         assert_ne!(each.flags.workers, Workers::Auto);
+    }
+
+    #[test]
+    fn whatever_follows_the_module_of_run_is_the_programs() {
+        let program = |line: &[&str]| match typed(&[&["run"], line].concat()).expect("accepted").verb {
+            Verb::Run(run) => {
+                let (module, arguments) = run.module_and_arguments().expect("text");
+                (module.to_owned(), arguments, run.argv0)
+            }
+            other => panic!("{other:?}"),
+        };
+        let expected = |arguments: &[&str], argv0: Option<&str>| {
+            let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+            (PathBuf::from("m"), arguments, argv0.map(str::to_owned))
+        };
+        for (line, arguments) in [
+            (&["m"][..], &[][..]),
+            (&["m", "--", "--argv0", "x"], &["--", "--argv0", "x"]),
+            (&["--", "m", "-5", "--help", "--"], &["-5", "--help", "--"]),
+            (&["m", "-x", "-5..5", ""], &["-x", "-5..5", ""]),
+        ] {
+            assert_eq!(program(line), expected(arguments, None), "{line:?}");
+        }
+        assert_eq!(program(&["--argv0", "me", "m", "--argv0", "x"]), expected(&["--argv0", "x"], Some("me")));
+        check_refused(
+            &["run", "--invoke", "f", "m"],
+            "invalid value 'f' for '--invoke <FUNCTION>': functions of a module are called by `wasmpool apply MODULE \
+             FUNCTION [ARGUMENT]...`",
+        );
     }
 
     #[test]

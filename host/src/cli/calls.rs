@@ -27,7 +27,7 @@ use crate::pool::job::{Job, Terms, Work};
 use crate::pool::source::{Blocks, Integers, Source};
 use crate::pool::{Error, ErrorKind, Module, Pool};
 use crate::printable::printable;
-use crate::sandbox::catalog::Task;
+use crate::sandbox::catalog::{Parameter, START_EXPORT, Task};
 
 /// How far beyond the lowest unprinted call others are started, when results are numbers.
 const LOOK_AHEAD_CELLS: u64 = 1 << 21;
@@ -51,17 +51,57 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
     let pool = pool(calls).map_err(unusable)?;
     let module = pool.load(&path).map_err(unusable)?;
     // Asked first of all, before memory is taken for shared objects.
-    module.find(&calls.task).map_err(unusable)?;
+    Callee::find(&module, calls).map_err(unusable)?;
     let objects = calls.objects.make(&pool).map_err(unusable)?;
     let module = objects.granted_to(module);
-    let (number, task) = module.find(&calls.task).map_err(unusable)?;
+    let callee = Callee::find(&module, calls).map_err(unusable)?;
+    let task = callee.task();
     let names: Vec<Option<String>> = task.parameters.iter().map(|parameter| parameter.name.clone()).collect();
     let kinds: Vec<String> = task.parameters.iter().map(|parameter| parameter.kind.clone()).collect();
     let parameters = Parameters { task: &calls.task, names: &names, kinds: &kinds };
-    let work = module.work(number, Codec::Json, |terms| set_terms(terms, calls), look_ahead(task));
+    let set_terms = |terms: &mut Terms| set_terms(terms, calls);
+    let work = match &callee {
+        Callee::Task(number, task) => module.work(*number, Codec::Json, set_terms, look_ahead(task)),
+        Callee::Program(task) => module.command_work(set_terms, look_ahead(task)),
+    };
     let work = work.map_err(unusable)?;
     let plan = Plan { calls, pool, module: &module, task, parameters, work, objects };
     plan.run()
+}
+
+/// What is called.
+enum Callee<'a> {
+    /// A task, and its number.
+    Task(usize, &'a Task),
+    /// The whole module; it looks like a task of one text that returns one.
+    Program(Task),
+}
+
+impl<'a> Callee<'a> {
+    fn find(module: &'a Module, calls: &Calls) -> Result<Self, Error> {
+        if calls.invocations.is_none() {
+            return module.find(&calls.task).map(|(number, task)| Self::Task(number, task));
+        }
+        module.command()?;
+        let text = || "text".to_owned();
+        Ok(Self::Program(Task {
+            name: START_EXPORT.to_owned(),
+            documentation: String::new(),
+            parameters: vec![Parameter { name: None, kind: text() }],
+            result: Some(text()),
+            fallible: true,
+            pull: None,
+            numeric: None,
+            described: true,
+        }))
+    }
+
+    fn task(&self) -> &Task {
+        match self {
+            Self::Task(_, task) => task,
+            Self::Program(task) => task,
+        }
+    }
 }
 
 fn refused(error: InputError) -> Refusal {
@@ -145,6 +185,7 @@ impl Plan<'_> {
         let taking = Taking {
             numbers: signature.map(|signature| signature.parameters.clone()),
             names: self.parameters.names.to_vec(),
+            invocations: self.calls.invocations.clone(),
         };
         let has_result = match signature {
             Some(signature) => !signature.results.is_empty(),
@@ -157,12 +198,14 @@ impl Plan<'_> {
             tells_circumstances: self.calls.seed.is_none(),
         };
         let numbers = signature.map(|signature| signature.results.clone());
-        let delivery = Arc::new(Delivery::new(format, numbers, self.calls.limits.result_depth));
+        let delivery = Delivery::new(format, numbers, self.calls.limits.result_depth);
+        let is_program = self.work.entry == Entry::Command;
+        let delivery = Arc::new(if is_program { delivery.of_program() } else { delivery });
 
         let mut pieces = self.given_pieces()?;
         let integers = match pieces.as_deref() {
             Some([Piece::Range { start, length }])
-                if signature.is_none_or(|signature| signature.takes_range()) =>
+                if !is_program && signature.is_none_or(|signature| signature.takes_range()) =>
             {
                 Some((*start, *length))
             }
@@ -198,6 +241,20 @@ impl Plan<'_> {
         finish(&job, error, &delivery, last_words, input, &ending)
     }
 
+    /// Whether programs can be started with these inputs: better told before any is.
+    fn check_arguments(&self, pieces: &[Piece]) -> Result<(), InputError> {
+        let Some(invocations) = &self.calls.invocations else { return Ok(()) };
+        let mut written = Vec::new();
+        for (position, piece) in (1..).zip(pieces) {
+            if let Piece::Text(text) = piece {
+                written.clear();
+                let fits = invocations.write(0, text.as_bytes(), &mut written);
+                fits.map_err(|reason| InputError::Refused(format!("input {position}: {reason}")))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The inputs on the command line, all read before anything runs; none when they come from stdin.
     fn given_pieces(&self) -> Result<Option<Vec<Piece>>, Refusal> {
         let bind = |binding| Binder::new(binding, self.calls.text, self.parameters).map_err(refused);
@@ -205,7 +262,9 @@ impl Plan<'_> {
             Inputs::Given(binding, inputs) => {
                 let binder = bind(*binding)?;
                 let pieces = (1..).zip(inputs).map(|(position, input)| binder.input(position, input));
-                Ok(Some(pieces.collect::<Result<_, _>>().map_err(refused)?))
+                let pieces: Vec<Piece> = pieces.collect::<Result<_, _>>().map_err(refused)?;
+                self.check_arguments(&pieces).map_err(refused)?;
+                Ok(Some(pieces))
             }
             Inputs::OneCall(arguments) => {
                 let binder = bind(super::inputs::Binding::Many)?;

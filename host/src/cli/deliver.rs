@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::cells::write_cells;
-use super::output::{Call, Ended, Format, ResultStream, Shape, failure_line};
+use super::output::{Call, Ended, Format, ResultStream, Shape, Strings, failure_line};
 use super::{json, say};
 use crate::pool::sink::{Form, Results, Sink};
 use crate::pool::{Failure, FailureKind, ending};
@@ -28,11 +28,23 @@ pub(super) struct Delivery {
     numbers: Option<Vec<Number>>,
     /// Deepest nesting of a result.
     depth_max: usize,
+    /// Results are what programs wrote to stdout, of any bytes.
+    are_texts: bool,
 }
 
 impl Delivery {
     pub(super) fn new(format: Format, numbers: Option<Vec<Number>>, depth_max: u32) -> Self {
-        Self { stream: RwLock::new(None), format, numbers, depth_max: depth_max as usize }
+        Self { stream: RwLock::new(None), format, numbers, depth_max: depth_max as usize, are_texts: false }
+    }
+
+    /// The same for runs of a program.
+    pub(super) fn of_program(self) -> Self {
+        Self { are_texts: true, ..self }
+    }
+
+    /// Whether results go to stdout as they are, end to end.
+    fn is_verbatim(&self) -> bool {
+        self.are_texts && self.format.strings == Strings::Raw
     }
 
     /// Opens stdout, which needs to know the job that needs this sink.
@@ -104,6 +116,11 @@ impl Delivery {
             write_cells(&cells, numbers, written);
             return Ok(written);
         }
+        if self.are_texts {
+            let text = std::str::from_utf8(bytes).map_err(|error| Unfit::NoText(error.valid_up_to()))?;
+            *written = serde_json::to_vec(text).expect("a text can be written as JSON");
+            return Ok(written);
+        }
         if !self.format.task_has_result && bytes.is_empty() {
             return Ok(bytes);
         }
@@ -119,6 +136,9 @@ impl Delivery {
             worker: failure.worker().unwrap_or_default() as u32,
             time: Duration::ZERO,
         };
+        if self.is_verbatim() {
+            return Vec::new();
+        }
         let ended = Ended::Failed { kind: failure.kind().name(), message: failure.message() };
         let mut text = Vec::new();
         self.format.write(&call, &ended, &mut text);
@@ -146,6 +166,8 @@ pub(super) enum Unfit {
     Unreadable(String),
     /// Deeper than so many levels.
     TooDeep(usize),
+    /// What a program wrote is no text at this byte.
+    NoText(usize),
 }
 
 impl Unfit {
@@ -153,6 +175,10 @@ impl Unfit {
         match self {
             Self::Unreadable(reason) => {
                 let text = format!("the result cannot be printed: {reason}");
+                Failure::new(index, FailureKind::BadResult, text)
+            }
+            Self::NoText(at) => {
+                let text = format!("stdout is not UTF-8 at byte {at}: --raw prints it as it is");
                 Failure::new(index, FailureKind::BadResult, text)
             }
             Self::TooDeep(most) => {
@@ -206,6 +232,10 @@ impl Sink for Delivery {
             }
             Form::Values { heads, bytes } => (heads, bytes),
         };
+        if self.is_verbatim() {
+            self.put_text(first, heads.len() as u64, bytes.to_vec());
+            return Ok(());
+        }
         let mut unreadable = Vec::new();
         let (mut text, mut written) = (Vec::new(), Vec::new());
         let (mut at, mut start) = (0, first);

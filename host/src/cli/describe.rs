@@ -53,6 +53,7 @@ pub(super) fn describe(module: &str, wasm: &[u8], catalog: &Catalog, limits: &Li
         size_bytes: catalog.wasm_bytes,
         sha256: Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect(),
         tasks: catalog.tasks.iter().map(task).collect(),
+        command: catalog.has_start,
         imports: imports.collect(),
         memories: memories(catalog),
         limits: limit_rows(catalog, limits),
@@ -127,11 +128,6 @@ fn warnings(catalog: &Catalog, limits: &Limits) -> Vec<String> {
              wrapped each export; wasmpool-guest defines one",
             catalog.command_wrappers.join(", ")
         ));
-    }
-    if catalog.has_start {
-        warnings.push(
-            "it is a WASI command (it exports _start); only its other exports can be called as tasks".into(),
-        );
     }
     warnings
 }

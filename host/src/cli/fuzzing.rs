@@ -97,7 +97,11 @@ pub(crate) fn inputs(data: &[u8]) {
     let kinds: Vec<String> =
         kinds[usize::from(bytes.u8()) % kinds.len()].iter().map(|&kind| kind.into()).collect();
     let how = bytes.u8();
-    let binding = if how & 1 == 0 { Binding::One } else { Binding::Many };
+    let binding = match how & 5 {
+        0 => Binding::One,
+        1 => Binding::Many,
+        _ => Binding::Text,
+    };
     let text = if how & 2 == 0 { Text::Json } else { Text::Strings };
     let names: Vec<Option<String>> = (0..kinds.len()).map(|number| Some(format!("p{number}"))).collect();
     let parameters = Parameters { task: "fuzz", names: &names, kinds: &kinds };

@@ -17,6 +17,8 @@ pub(crate) struct Catalogue {
     pub(crate) size_bytes: u64,
     pub(crate) sha256: String,
     pub(crate) tasks: Vec<Task>,
+    /// Whether it is a program, too.
+    pub(crate) command: bool,
     pub(crate) imports: Vec<Import>,
     pub(crate) memories: Vec<Memory>,
     /// What applies to it: the flags given here, and otherwise the defaults.
@@ -122,6 +124,10 @@ impl fmt::Display for Catalogue {
             task_rows,
             Some("none: no #[task], and no export that takes and returns only numbers"),
         )?;
+        let program =
+            "run it with `wasmpool run`, or once per input with `wasmpool map MODULE --arg '{}'` or --stdin";
+        let program = self.command.then(|| [program.to_owned(), String::new(), String::new()]);
+        section(f, "program", program.into_iter().collect(), None)?;
         section(f, "imports", import_rows(&self.imports), Some("none"))?;
         section(f, "memory", self.memories.iter().map(Memory::row).collect(), None)?;
         section(f, "limits", self.limits.iter().map(Limit::row).collect(), None)?;
@@ -275,6 +281,7 @@ mod tests {
             size_bytes: 37,
             sha256: "ab".repeat(32),
             tasks: vec![],
+            command: false,
             imports: vec![],
             memories: vec![],
             limits: vec![],
@@ -361,6 +368,18 @@ warnings
             "ab".repeat(32),
         );
         assert_eq!(empty().to_string(), expected);
+    }
+
+    #[test]
+    fn a_program_is_told() {
+        let program = Catalogue { command: true, ..empty() };
+        assert!(
+            program
+                .to_string()
+                .contains("\n\nprogram\n  run it with `wasmpool run`, or once per input with ")
+        );
+        assert!(!empty().to_string().contains("program"));
+        assert!(program.json().contains(r#""command":true"#));
     }
 
     #[test]

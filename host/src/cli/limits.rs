@@ -45,10 +45,10 @@ pub(crate) struct LimitFlags {
     pub(crate) deadline: Option<Duration>,
     #[command(flatten)]
     pub(crate) instance: InstanceFlags,
-    /// Most bytes that a call may write to its stdout and stderr [default: 16MiB]
+    /// Most bytes that a call may write to its stdout and stderr, or a program to stderr [default: 16MiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(crate) max_output: Option<u64>,
-    /// Most bytes of a call's result, up to 64MiB [default: 64MiB]
+    /// Most bytes of a call's result, or of a program's stdout, up to 64MiB [default: 64MiB]
     #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
     pub(crate) max_result: Option<u64>,
     /// Deepest nesting of a call's result, up to 256 [default: 128]

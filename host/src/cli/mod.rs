@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
         .map_err(|message| Refusal::new(Exit::Usage, anyhow::Error::msg(message)))
         .and_then(|request| match request {
             Request::Calls(calls) => calls::run(&calls).map(Exit::code),
-            Request::Run(run, limits) => run::run(run, &limits),
+            Request::Run(run, limits) => run::run(&run, &limits),
             Request::Inspect(inspect, limits) => describe::run(&inspect, &limits).map(Exit::code),
             Request::Doctor(doctor) => doctor::run(&doctor).map(Exit::code),
         });

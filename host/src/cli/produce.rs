@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::cells;
 use super::inputs::{InputError, Piece};
 use crate::channel::layout::VALUE_BYTES_MAX;
+use crate::pool::command::Invocations;
 use crate::pool::job::Job;
 use crate::pool::source::{Block, Blocks};
 use crate::pool::{Failure, FailureKind, Module};
@@ -30,6 +31,8 @@ pub(super) struct Taking {
     /// The numbers it takes, when it is entered with numbers.
     pub(super) numbers: Option<Vec<Number>>,
     pub(super) names: Vec<Option<String>>,
+    /// How a run is started, for a program.
+    pub(super) invocations: Option<Invocations>,
 }
 
 /// Encodes inputs and announces them to a job.
@@ -95,15 +98,16 @@ impl<'a> Producer<'a> {
 
     fn put(&mut self, piece: &Piece) -> Result<(), Over> {
         match piece {
-            Piece::Json(arguments) => self.put_call(arguments),
+            Piece::Json(arguments) | Piece::Text(arguments) => self.put_call(arguments),
             Piece::Range { start, length } => {
                 let mut text = String::new();
                 let mut digits = itoa::Buffer::new();
+                let (before, behind) = if self.taking.invocations.is_some() { ("", "") } else { ("[", "]") };
                 for offset in 0..*length {
                     text.clear();
-                    text.push('[');
+                    text.push_str(before);
                     text.push_str(digits.format(start.wrapping_add_unsigned(offset)));
-                    text.push(']');
+                    text.push_str(behind);
                     self.put_call(&text)?;
                 }
                 Ok(())
@@ -124,6 +128,11 @@ impl<'a> Producer<'a> {
                     // A call without parameters still counts as one.
                     cells.push(0);
                 }
+                encoded
+            }
+            Block::Blobs { ends, bytes } if let Some(invocations) = &self.taking.invocations => {
+                let encoded = invocations.write(index, arguments.as_bytes(), bytes);
+                ends.push(bytes.len());
                 encoded
             }
             Block::Blobs { ends, bytes } => {

@@ -1,16 +1,18 @@
 //! The command line as meant: flags checked against each other and turned into the modes they stand for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::{
-    Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InspectArguments, JailFlags, OnError,
-    OneCall, RunArguments, Verb,
+    Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InspectArguments, JailFlags, MapInput,
+    OnError, OneCall, ProgramFlags, RunArguments, Target, Verb,
 };
 use super::directory::DirectoryFlag;
 use super::inputs::{Binding, Text};
 use super::objects::Objects;
 use super::output::{Order, Shape, Strings};
 use super::quantity::Workers;
+use crate::pool::Stdin;
+use crate::pool::command::{Argument, Invocations};
 use crate::pool::limits::{Limits, Spelling};
 
 /// What the command is to do.
@@ -30,7 +32,10 @@ pub(crate) enum Request {
 #[derive(Debug)]
 pub(crate) struct Calls {
     pub(crate) module: PathBuf,
+    /// Without meaning for a program.
     pub(crate) task: String,
+    /// How the module is run, if that is as a program.
+    pub(crate) invocations: Option<Invocations>,
     pub(crate) inputs: Inputs,
     pub(crate) text: Text,
     pub(crate) workers: Workers,
@@ -88,6 +93,7 @@ impl Request {
             };
             (each.target, inputs, each.flags)
         };
+        let mut invocations = None;
         let (target, inputs, flags) = match arguments.verb {
             Verb::Inspect(inspect) => {
                 let limits = checked(inspect.limits.limits())?;
@@ -98,7 +104,11 @@ impl Request {
                 return Ok(Self::Run(run, limits));
             }
             Verb::Doctor(doctor) => return Ok(Self::Doctor(doctor)),
-            Verb::Map(map) => each(Binding::One, map),
+            Verb::Map(map) => {
+                invocations = map.program.invocations(&map.module)?;
+                let binding = if invocations.is_some() { Binding::Text } else { Binding::One };
+                each(binding, map.into())
+            }
             Verb::Starmap(starmap) => each(Binding::Many, starmap),
             Verb::Apply(OneCall { target, arguments, flags }) => (target, Inputs::OneCall(arguments), flags),
         };
@@ -106,6 +116,7 @@ impl Request {
         Ok(Self::Calls(Calls {
             module: target.module,
             task: target.task,
+            invocations,
             inputs,
             text: if flags.strings { Text::Strings } else { Text::Json },
             workers: flags.workers,
@@ -122,6 +133,47 @@ impl Request {
             strings: if flags.raw { Strings::Raw } else { Strings::Quoted },
             objects: Objects::new(flags.objects)?,
         }))
+    }
+}
+
+impl From<MapInput> for EachInput {
+    /// Where there is no task, what stands in its place is the first input.
+    fn from(map: MapInput) -> Self {
+        let MapInput { module, task, inputs, program, flags } = map;
+        let (task, inputs) = match (task, program.is_given()) {
+            (task, true) => (String::new(), task.into_iter().chain(inputs).collect()),
+            (task, false) => (task.unwrap_or_default(), inputs),
+        };
+        Self { target: Target { module, task }, inputs, flags }
+    }
+}
+
+impl ProgramFlags {
+    /// Whether the module is to be run as a program.
+    fn is_given(&self) -> bool {
+        self.stdin || !self.arg.is_empty()
+    }
+
+    /// How its runs are started, if it is to be run as a program.
+    ///
+    /// # Errors
+    ///
+    /// When no run would get anything of its input.
+    fn invocations(&self, module: &Path) -> Result<Option<Invocations>, String> {
+        if !self.is_given() {
+            return Ok(None);
+        }
+        let arguments: Vec<Argument> = self.arg.iter().map(|text| Argument::parse(text)).collect();
+        if !self.stdin && !arguments.iter().any(Argument::varies) {
+            return Err(
+                "no --arg holds {} or {#}, so that all runs would be alike; write '{}' where the input \
+                        belongs, or give it on stdin with --stdin"
+                    .to_owned(),
+            );
+        }
+        let name = module.file_name().unwrap_or(module.as_os_str()).to_string_lossy();
+        let invocations = Invocations::new(name).stdin(if self.stdin { Stdin::Input } else { Stdin::Empty });
+        Ok(Some(arguments.into_iter().fold(invocations, Invocations::arg)))
     }
 }
 

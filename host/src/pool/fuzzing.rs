@@ -231,7 +231,7 @@ impl Run<'_> {
         let (place, kind, length, rest) = (bytes.u8(), bytes.u8() % 9, bytes.u16(), bytes.u16());
         let start = match self.running.job.work.entry {
             Entry::Batch => failures_start(self.running.count, 1),
-            Entry::Each | Entry::Pull(_) => 0,
+            Entry::Each | Entry::Pull(_) | Entry::Command => 0,
         };
         let mut head = [0; ENTRY_BYTES];
         head[0] = kind;

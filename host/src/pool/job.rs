@@ -99,6 +99,16 @@ impl Work {
         };
         Self { module, task, entry, width, terms, look_ahead }
     }
+
+    /// Runs of the module as a program. No task's number means anything then.
+    pub(crate) fn command(module: Arc<ModuleState>, mut terms: Terms, look_ahead: u64) -> Self {
+        if module.can_leave_traces() {
+            // As above.
+            terms.lost_retries = 0;
+        }
+        terms.fresh = true;
+        Self { module, task: 0, entry: Entry::Command, width: 0, terms, look_ahead }
+    }
 }
 
 /// One request's calls.

@@ -17,6 +17,7 @@ mod admission;
 mod bounds;
 mod cells;
 pub(crate) mod chunk;
+pub(crate) mod command;
 pub(crate) mod compile;
 pub(crate) mod directories;
 mod error;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use command::{Command, Stdin};
 pub use directories::DIRECTORIES_MAX;
 pub use error::{Error, ErrorKind};
 pub use limits::{
@@ -207,7 +209,11 @@ impl Pool {
         }
         let Settings { limits, seed, .. } = &self.settings;
         let (wasm, catalog) = read_catalog(&name, bytes, limits.module_bytes)?;
-        refuse_ungranted(&name, &catalog)?;
+        refuse_imports(
+            &name,
+            &catalog.ungranted_imports(),
+            "tasks may import wasmpool's own functions and those of wasi_snapshot_preview1 but sockets and signals",
+        )?;
         if let Some(excess) = module::excess(&catalog, limits) {
             return Err(Error::new(ErrorKind::Module, format!("module {name} {excess}")));
         }
@@ -550,6 +556,15 @@ impl Module {
         Task::new(self, name)
     }
 
+    /// The module as a program, to be run once per call: what a WASI preview 1 toolchain makes of a `main`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnknownTask`] when it exports no `_start`.
+    pub fn command(&self) -> Result<Command, Error> {
+        Command::new(self.module.clone(), self.terms.clone())
+    }
+
     /// The module with a shared object that all its tasks may use.
     ///
     /// A guest opens it by its name. A module with grants has workers of its own, which the pool starts when the
@@ -632,6 +647,18 @@ impl Module {
         let mut terms = self.terms.clone();
         change(&mut terms);
         Ok(job::Work::new(Arc::clone(self.module.module()?), task, codec, terms, look_ahead))
+    }
+
+    /// Runs of the module as a program, on its terms with some changes.
+    pub(crate) fn command_work(
+        &self,
+        change: impl FnOnce(&mut Terms),
+        look_ahead: u64,
+    ) -> Result<job::Work, Error> {
+        self.command()?;
+        let mut terms = self.terms.clone();
+        change(&mut terms);
+        Ok(job::Work::command(Arc::clone(self.module.module()?), terms, look_ahead))
     }
 
     /// Offers a job's calls to the workers.
@@ -734,8 +761,12 @@ pub(crate) fn read_catalog(name: &str, bytes: &[u8], bytes_max: u64) -> Result<(
     Ok((wasm.into_owned(), catalog))
 }
 
-fn refuse_ungranted(name: &str, catalog: &Catalog) -> Result<(), Error> {
-    let ungranted = catalog.ungranted_imports();
+/// Refuses a module that imports what it is not given, by name; `rule` tells what it may import.
+///
+/// # Errors
+///
+/// [`ErrorKind::Module`] when there is any.
+pub(crate) fn refuse_imports(name: &str, ungranted: &[&catalog::Import], rule: &str) -> Result<(), Error> {
     if ungranted.is_empty() {
         return Ok(());
     }
@@ -747,11 +778,7 @@ fn refuse_ungranted(name: &str, catalog: &Catalog) -> Result<(), Error> {
     if ungranted.len() > IMPORTS_NAMED_MAX {
         names.push(format!("and {} more", ungranted.len() - IMPORTS_NAMED_MAX));
     }
-    let text = format!(
-        "module {name} imports what it is not given: {}; tasks may import wasmpool's own functions and those of \
-         wasi_snapshot_preview1 but sockets and signals",
-        names.join(", ")
-    );
+    let text = format!("module {name} imports what it is not given: {}; {rule}", names.join(", "));
     Err(Error::new(ErrorKind::Module, text))
 }
 

@@ -368,6 +368,11 @@ fn unknown_task(module: &str, catalog: &Catalog, name: &str) -> String {
     let names: Vec<&str> =
         catalog.tasks.iter().take(LISTED_TASKS_MAX).map(|task| task.name.as_str()).collect();
     match (names.len(), catalog.tasks.len() - names.len()) {
+        (0, _) if catalog.has_start => {
+            text.push_str(
+                "; it is a WASI command: run it with --arg '{}' or --stdin (in a program, Module::command)",
+            );
+        }
         (0, _) => text.push_str("; it has no tasks at all"),
         (_, 0) => text.push_str(&format!("; its tasks: {}", names.join(", "))),
         (_, more) => text.push_str(&format!("; its tasks: {} and {more} more", names.join(", "))),

@@ -31,7 +31,7 @@ pub enum FailureKind {
     Panicked,
     /// The engine stopped the task: an unreachable instruction, a division by zero, an access out of bounds ...
     Trapped,
-    /// The task called `exit`, with this code.
+    /// The task called `exit`, with this code; or the program did, with any code but 0.
     Exited(i32),
     /// The task needed more memory than it may have.
     OutOfMemory,

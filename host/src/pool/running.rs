@@ -88,7 +88,9 @@ impl Running {
         }
         match self.job.work.entry {
             Entry::Batch => self.take_batch(calls, post, worker, retries)?,
-            Entry::Each | Entry::Pull(_) => self.take_entries(calls, post, worker, retries)?,
+            Entry::Each | Entry::Pull(_) | Entry::Command => {
+                self.take_entries(calls, post, worker, retries)?
+            }
         }
         // Only now: a worker that says it has finished calls and has no results for them has finished nothing.
         self.job.work.module.note_success();
@@ -154,7 +156,7 @@ impl Running {
         let heads = post.read_heads(self.generation, calls.clone(), self.result_at)?;
         let most = self.job.work.terms.result_bytes_max;
         let is_too_long = |head: &EntryHead| head.kind == EndKind::Returned && head.length as u64 > most;
-        if matches!(self.job.work.entry, Entry::Pull(_)) && heads.iter().any(is_too_long) {
+        if matches!(self.job.work.entry, Entry::Pull(_) | Entry::Command) && heads.iter().any(is_too_long) {
             return Err(Lie("a result is longer than it may be"));
         }
         self.ledger.accept(calls.end);
@@ -277,7 +279,7 @@ impl Running {
 fn results_start(entry: Entry, count: u32) -> usize {
     match entry {
         Entry::Batch => 0,
-        Entry::Each | Entry::Pull(_) => count as usize * ENTRY_BYTES,
+        Entry::Each | Entry::Pull(_) | Entry::Command => count as usize * ENTRY_BYTES,
     }
 }
 
@@ -285,7 +287,7 @@ fn results_start(entry: Entry, count: u32) -> usize {
 pub(super) fn chunk_calls_max(entry: Entry, width: usize) -> u64 {
     let calls = match entry {
         Entry::Batch => SLOT_BYTES / 2 / (8 * width.max(1)),
-        Entry::Each | Entry::Pull(_) => (SLOT_BYTES - VALUE_BYTES_MAX) / ENTRY_BYTES,
+        Entry::Each | Entry::Pull(_) | Entry::Command => (SLOT_BYTES - VALUE_BYTES_MAX) / ENTRY_BYTES,
     };
     calls as u64
 }

@@ -32,13 +32,13 @@ use crate::sandbox::driver::{Number, Signature};
 use crate::shm::object::ground::Rights;
 
 /// Inputs of the first block; the next ones double, so that workers begin soon and blocks become few.
-const FIRST_BLOCK_CALLS: u64 = 64;
+pub(super) const FIRST_BLOCK_CALLS: u64 = 64;
 
 /// Most inputs of a block.
-const BLOCK_CALLS_MAX: u64 = 1 << 16;
+pub(super) const BLOCK_CALLS_MAX: u64 = 1 << 16;
 
 /// Bytes of inputs after which a block ends.
-const BLOCK_BYTES_MAX: usize = 1 << 20;
+pub(super) const BLOCK_BYTES_MAX: usize = 1 << 20;
 
 /// How far inputs are encoded ahead of being handed out, in blocks of about [`BLOCK_BYTES_MAX`].
 const BLOCKS_AHEAD: u64 = 16;
@@ -389,7 +389,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     fn width(&self, work: &Work) -> Option<usize> {
         match work.entry {
             Entry::Batch | Entry::Each => self.signature().map(|signature| signature.parameters.len()),
-            Entry::Pull(_) => None,
+            Entry::Pull(_) | Entry::Command => None,
         }
     }
 
@@ -403,7 +403,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     fn takes_integers(&self, work: &Work) -> bool {
         match work.entry {
             Entry::Batch | Entry::Each => self.signature().is_some_and(Signature::takes_range),
-            Entry::Pull(_) => true,
+            Entry::Pull(_) | Entry::Command => true,
         }
     }
 
@@ -452,9 +452,9 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
 }
 
 /// A job on its module's list, which is taken off it when the caller's own code panics.
-struct Listed<'a> {
-    shared: &'a Shared,
-    job: &'a Arc<Job>,
+pub(super) struct Listed<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) job: &'a Arc<Job>,
 }
 
 impl Drop for Listed<'_> {
@@ -484,7 +484,7 @@ fn no_room(results: usize, error: std::collections::TryReserveError) -> Error {
 }
 
 /// How often a caller looks whether its call can still be run.
-const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
+pub(super) const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes of results for which room is made before any input is seen.
 const EXPECTED_MAX: usize = 1 << 30;
@@ -535,7 +535,7 @@ fn count(range: &Range<i64>) -> Result<usize, Error> {
 }
 
 /// How far ahead of the workers inputs of this size may be encoded.
-fn calls_ahead(block: &Block) -> u64 {
+pub(super) fn calls_ahead(block: &Block) -> u64 {
     let call_bytes = (block.bytes() as u64 / block.calls().max(1)).max(1);
     (BLOCKS_AHEAD * BLOCK_BYTES_MAX as u64 / call_bytes).max(CALLS_AHEAD_MIN)
 }

@@ -20,6 +20,9 @@ use super::{shared, wasi};
 
 pub(crate) use super::outline::{Import, ImportKind, OutlineError};
 
+/// Where a program begins: a function of this name without parameters and results.
+pub(crate) const START_EXPORT: &str = "_start";
+
 /// Tasks that a module may offer.
 const TASKS_MAX: usize = 10_000;
 /// Parameters and results of all tasks together: ten thousand exports can share one type with a thousand of each.
@@ -162,7 +165,7 @@ pub(crate) fn read(wasm: &[u8]) -> Result<Catalog, CatalogError> {
         initial_memory_bytes: outline.initial_memory_bytes,
         tables: outline.tables,
         initial_table_elements: outline.initial_table_elements,
-        has_start: exports_plain(&outline, "_start"),
+        has_start: exports_plain(&outline, START_EXPORT),
         has_initialize: exports_plain(&outline, wasmpool_abi::INITIALIZE_EXPORT),
         command_wrappers: command_wrappers(&outline, &names),
         wasm_bytes: wasm.len() as u64,
@@ -189,6 +192,12 @@ impl Catalog {
             .collect();
         near.sort_unstable();
         near.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name).collect()
+    }
+
+    /// Imports that `run` does not provide: a program of its own has WASI and nothing else.
+    #[cfg(feature = "cli")]
+    pub(crate) fn imports_beyond_wasi(&self) -> Vec<&Import> {
+        self.imports.iter().filter(|import| import.module != wasi::MODULE || !is_granted(import)).collect()
     }
 
     /// Imports that no worker provides: neither wasmpool's own nor one of our WASI functions, with the right type.
@@ -390,7 +399,7 @@ fn is_reserved(export: &str) -> bool {
     export.starts_with("wasmpool:")
         || export.starts_with("__")
         || export.starts_with("cabi_")
-        || matches!(export, "_start" | wasmpool_abi::INITIALIZE_EXPORT)
+        || matches!(export, START_EXPORT | wasmpool_abi::INITIALIZE_EXPORT)
 }
 
 /// `(i32, f64)`

@@ -10,9 +10,10 @@ use super::allowance::Allowance;
 use super::files::{Directory, Files};
 use super::host_calls::HostCall;
 use super::memory::{self, Extent, Protected};
+use super::program::Program;
 use super::replay::Replay;
 use super::shared::{Belongings, Leftover, Shared};
-use super::wasi::{Clock, Stop, WasiHost};
+use super::wasi::{self, Arguments, Clock, Stop, WasiHost};
 use crate::channel::control::InstanceLimits;
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{EndKind, MESSAGE_BYTES_MAX};
@@ -47,6 +48,9 @@ pub(crate) struct Guest {
     /// Time and chance of the running call, where they are to be the same each time.
     replay: Option<Replay>,
     pub(super) printed: Printed,
+    /// The running program, where the module is run as one.
+    program: Option<Program>,
+    arguments: Arguments,
     pub(super) pull: Pull,
     /// What the guest said before it trapped.
     pub(super) panic: Option<String>,
@@ -110,6 +114,8 @@ impl Guest {
             fuel: None,
             replay: None,
             printed: Printed { unfinished: [Vec::new(), Vec::new()], bytes: 0, most: u64::MAX },
+            program: None,
+            arguments: Arguments::default(),
             pull: Pull {
                 codec: Codec::Json,
                 claimed: None,
@@ -137,6 +143,30 @@ impl Guest {
     /// Has time and chance be those of the job's call with this index, from their beginning on.
     pub(super) fn replay(&mut self, seed: u64, index: u64) {
         self.replay = Some(Replay::new(seed, index));
+    }
+
+    /// Gives the instance what the program that it is has been called with.
+    ///
+    /// # Errors
+    ///
+    /// When that is no invocation.
+    pub(super) fn start_program(&mut self, call: u32) -> wasmtime::Result<()> {
+        let (program, arguments) = Program::new(&self.desk, call)?;
+        self.program = Some(program);
+        // Whatever it leaves behind, no other call is to find.
+        self.is_spent = true;
+        self.arguments = arguments;
+        Ok(())
+    }
+
+    /// Whether it is a program that has been started.
+    pub(super) fn is_program(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// What the program has written to its stdout. It is none any more.
+    pub(super) fn end_program(&mut self) -> Vec<u8> {
+        self.program.take().map(Program::into_stdout).unwrap_or_default()
     }
 
     /// Units of fuel for what the guest does between calls, where code counts fuel.
@@ -280,6 +310,9 @@ impl WasiHost for Guest {
     }
 
     fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
+        if let (Stream::Stdout, Some(program)) = (stream, &mut self.program) {
+            return program.write(bytes);
+        }
         self.keep_accounts();
         self.printed.bytes += bytes.len() as u64;
         if self.printed.bytes > self.printed.most {
@@ -304,6 +337,26 @@ impl WasiHost for Guest {
             unfinished.clear();
         }
         Ok(())
+    }
+
+    fn arguments(&mut self) -> &mut Arguments {
+        &mut self.arguments
+    }
+
+    fn stdin_bytes(&self) -> u64 {
+        self.program.as_ref().map_or(0, |program| program.stdin_bytes() as u64)
+    }
+
+    fn read_stdin(&mut self, into: &mut [u8]) -> usize {
+        self.program.as_mut().map_or(0, |program| program.read_stdin(&self.desk, into))
+    }
+
+    fn stream_type(&self) -> u8 {
+        // A task's lines are somebody's to look at as they come.
+        match self.program {
+            Some(_) => wasi::FILE_TYPE_UNKNOWN,
+            None => wasi::FILE_TYPE_CHARACTER_DEVICE,
+        }
     }
 
     fn environment(&self) -> &[(String, String)] {

@@ -30,6 +30,7 @@ mod guest;
 pub(crate) mod host_calls;
 pub(crate) mod memory;
 mod outline;
+mod program;
 mod replay;
 pub(crate) mod shared;
 pub(crate) mod tenant;

@@ -18,6 +18,7 @@ use wasmtime::{
     Trap, TypedFunc, ValRaw, ValType, WasmBacktrace, WasmParams,
 };
 
+use super::catalog;
 use super::driver::Number;
 use super::engine::{MEMORY_BYTES_MAX, WorkerLimits, worker_engine};
 use super::files::Directory;
@@ -61,6 +62,8 @@ pub(crate) struct House {
     entrances: Vec<Entrance>,
     memory: Option<ModuleExport>,
     initialize: Option<ModuleExport>,
+    /// Where the module begins as a program.
+    start: Option<ModuleExport>,
     flush: Option<ModuleExport>,
 }
 
@@ -168,6 +171,7 @@ impl Plot {
             entrances: service.tasks.iter().map(|task| Entrance::of(task, &module)).collect(),
             memory: module.get_export_index("memory"),
             initialize: module.get_export_index(INITIALIZE_EXPORT),
+            start: module.get_export_index(catalog::START_EXPORT),
             flush: module.get_export_index(FLUSH_EXPORT),
             module: linker.instantiate_pre(&module)?,
             service,
@@ -189,7 +193,7 @@ impl House {
             // Each call has an instance of its own then, so what is set up for the instance is the call's.
             guest.replay(seed, index);
         }
-        match self.instantiate(&mut store) {
+        match self.instantiate(&mut store, order.entry) {
             Ok(instance) => {
                 let flush = typed(&instance, &mut store, self.flush);
                 let drivers_max = (self.service.limits.instances as usize).saturating_sub(1);
@@ -203,13 +207,15 @@ impl House {
         }
     }
 
-    fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+    fn instantiate(&self, store: &mut Store<Guest>, entry: Entry) -> wasmtime::Result<Instance> {
         let fuel = store.data().fuel_between_calls();
         refuel(store, fuel)?;
         let instance = self.module.instantiate(&mut *store)?;
         let memory = self.memory.and_then(|export| instance.get_module_export(&mut *store, &export));
         store.data_mut().memory = memory.and_then(Extern::into_memory);
-        if let Some(initialize) = typed::<()>(&instance, store, self.initialize) {
+        // A program's `_start` does that by itself.
+        let initialize = self.initialize.filter(|_| entry != Entry::Command);
+        if let Some(initialize) = typed::<()>(&instance, store, initialize) {
             initialize.call(&mut *store, ())?;
         }
         Ok(instance)
@@ -274,7 +280,7 @@ impl Tenant {
 
     fn is_used_up(&self, order: &Order) -> bool {
         self.store.data().is_spent()
-            || order.fresh && self.calls > 0
+            || (order.fresh || order.entry == Entry::Command) && self.calls > 0
             || order.recycle != 0 && self.calls >= u64::from(order.recycle)
     }
 
@@ -334,6 +340,7 @@ impl Room {
             Entry::Batch => self.run_batch(order),
             Entry::Each => self.run_each(order),
             Entry::Pull(codec) => self.run_pull(order, codec),
+            Entry::Command => self.run_command(order),
         }
         self.desk().end_chunk();
     }
@@ -430,6 +437,28 @@ impl Room {
             match (result, &mut self.occupant) {
                 (Ok(cells), Occupant::Tenant(tenant)) => {
                     tenant.store.data_mut().end(call, EndKind::Returned, cells.as_flattened());
+                }
+                (Ok(_), _) => unreachable!("the tenant that returned is here"),
+                (Err((kind, detail)), _) => self.desk().end(call, kind, &detail, 0),
+            }
+        }
+    }
+
+    fn run_command(&mut self, order: &Order) {
+        let start = self.house.start;
+        while let Some(claimed) = self.desk().claim(|_| 1) {
+            let call = claimed.start;
+            self.desk().begin(call);
+            let result = match self.tenant(order) {
+                Err((kind, detail)) => Err((kind, travelling(&detail))),
+                Ok(tenant) => match tenant.run_program(start, call) {
+                    Ok(stdout) => Ok(stdout),
+                    Err(error) => Err(self.fail(&error)),
+                },
+            };
+            match (result, &mut self.occupant) {
+                (Ok(stdout), Occupant::Tenant(tenant)) => {
+                    tenant.store.data_mut().end(call, EndKind::Returned, &stdout);
                 }
                 (Ok(_), _) => unreachable!("the tenant that returned is here"),
                 (Err((kind, detail)), _) => self.desk().end(call, kind, &detail, 0),
@@ -536,6 +565,26 @@ impl Tenant {
         self.write_out()?;
         self.store.data_mut().end_sharing(CallEnd::Normal, Calls::Entered);
         Ok(results)
+    }
+
+    /// Runs the module as a program, to its end; returns what it wrote to stdout.
+    fn run_program(&mut self, start: Option<ModuleExport>, call: u32) -> wasmtime::Result<Vec<u8>> {
+        self.calls += 1;
+        let guest = self.store.data_mut();
+        guest.begin(call);
+        guest.start_program(call)?;
+        let fuel = guest.fuel;
+        refuel(&mut self.store, fuel)?;
+        let start = typed::<()>(&self.instance, &mut self.store, start).ok_or_else(|| {
+            wasmtime::Error::msg("the module has no _start, and cannot be run as a program")
+        })?;
+        match start.call(&mut self.store, ()) {
+            Err(error) if error.downcast_ref() != Some(&Stop::Exit(0)) => return Err(error),
+            _ => {}
+        }
+        let guest = self.store.data_mut();
+        guest.end_sharing(CallEnd::Normal, Calls::Entered);
+        Ok(guest.end_program())
     }
 
     fn arguments(&mut self, entry: &NumericEntry, call: u32) -> Vec<ValRaw> {
@@ -673,11 +722,19 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
     let with = |code, message: String| Detail { code, message, backtrace: backtrace.clone() };
     match error.downcast_ref::<Stop>() {
         Some(Stop::Exit(code)) => {
+            // To a program that is an end like any other, and its author looks for no stack.
+            let backtrace = if guest.is_program() { String::new() } else { backtrace };
+            let with = |code, message| Detail { code, message, backtrace };
             return (EndKind::Exited, with(*code as i32, format!("exited with code {}", *code as i32)));
         }
         Some(stop @ Stop::OutputTooLarge) => {
             let text = format!("{stop} (at most {} bytes a call)", guest.printed.most);
             return (EndKind::OutputTooLarge, with(0, text));
+        }
+        Some(stop @ Stop::ResultTooLarge) => {
+            let most = guest.desk.result_bytes_max();
+            let text = format!("{stop}: more than {most} bytes on stdout");
+            return (EndKind::ResultTooLarge, with(0, text));
         }
         _ => {}
     }

@@ -1,9 +1,10 @@
-//! Our own functions of WASI preview 1, for numeric and SDK tasks.
+//! Our own functions of WASI preview 1, for tasks of all kinds.
 //!
-//! A task has no arguments and no input; what its language's library still asks for is somewhere to print, the time,
-//! the environment it was granted, random bytes, a way to sleep or exit, and the files in the directories that it was
-//! granted ([`files`], [`paths`]). These functions give just that, in a quarter of the time that wasmtime-wasi takes and without
-//! its threads. Programs (`run`) are wasmtime-wasi's.
+//! A numeric or SDK task has no arguments and no input; what its language's library still asks for is somewhere to
+//! print, the time, the environment it was granted, random bytes, a way to sleep or exit, and the files in the
+//! directories that it was granted ([`files`], [`paths`]). A program that is run as a task has arguments and a stdin,
+//! too ([`program`]), and what it prints is its result. These functions give just that, in a quarter of the time that
+//! wasmtime-wasi takes and without its threads. The one program of `run` is wasmtime-wasi's.
 //!
 //! What a printed byte, a nanosecond or a variable *is* stays with the host ([`WasiHost`]); this file knows the
 //! layouts of preview 1 and trusts nothing that a guest passes. Each address and length is checked by
@@ -19,6 +20,7 @@
 pub(crate) mod errno;
 mod files;
 mod paths;
+mod program;
 
 use std::time::Duration;
 
@@ -33,6 +35,8 @@ use self::paths::{
     path_create_directory, path_filestat_get, path_filestat_set_times, path_link, path_open, path_readlink,
     path_remove_directory, path_rename, path_symlink, path_unlink_file,
 };
+pub(crate) use self::program::Arguments;
+use self::program::{args_get, args_sizes_get};
 use super::driver::{Number, Signature};
 use super::files::{At, FIRST, Files};
 use super::host_calls::HostCall;
@@ -63,6 +67,18 @@ pub(crate) trait WasiHost: Protected {
     ///
     /// Ends the call with that reason.
     fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop>;
+
+    /// What a program is started with; a task has none.
+    fn arguments(&mut self) -> &mut Arguments;
+
+    /// Bytes that are left on stdin.
+    fn stdin_bytes(&self) -> u64;
+
+    /// Takes bytes from stdin, as many as there are and `into` holds; returns how many it was.
+    fn read_stdin(&mut self, into: &mut [u8]) -> usize;
+
+    /// What the standard streams are, by preview 1's number: what somebody looks at, or what is only collected.
+    fn stream_type(&self) -> u8;
 
     /// The variables that this call was granted.
     fn environment(&self) -> &[(String, String)];
@@ -102,6 +118,9 @@ pub(crate) enum Stop {
     /// The call printed more than it may.
     #[error("the call printed more than its limit")]
     OutputTooLarge,
+    /// What a program wrote to its stdout is more than a result may have.
+    #[error("result too large")]
+    ResultTooLarge,
 }
 
 /// How a function fails: for the guest to handle, or for good.
@@ -327,16 +346,7 @@ fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     bytes[offset..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-// Arguments and environment.
-
-fn args_get<T: WasiHost>(_: Guest<'_, T>, _pointers: u32, _text: u32) -> Outcome {
-    Ok(())
-}
-
-fn args_sizes_get<T: WasiHost>(mut guest: Guest<'_, T>, count: u32, text_bytes: u32) -> Outcome {
-    guest.write_u32(count, 0)?;
-    guest.write_u32(text_bytes, 0)
-}
+// Environment.
 
 /// Writes `NAME=VALUE` and a zero byte for each variable, and where each begins.
 fn environ_get<T: WasiHost>(mut guest: Guest<'_, T>, pointers: u32, text: u32) -> Outcome {
@@ -402,11 +412,14 @@ fn sched_yield<T: WasiHost>(_: Guest<'_, T>) -> Outcome {
     Ok(())
 }
 
-// Descriptors: 0 is at its end, 1 and 2 are written to, the others are files.
+// Descriptors: 0 is read from, 1 and 2 are written to, the others are files.
 
 const STDIN: u32 = 0;
 
-const FILE_TYPE_CHARACTER_DEVICE: u8 = 2;
+/// What is neither a terminal nor a file: libraries then write in large pieces.
+pub(crate) const FILE_TYPE_UNKNOWN: u8 = 0;
+/// What libraries take for a terminal: they write line by line.
+pub(crate) const FILE_TYPE_CHARACTER_DEVICE: u8 = 2;
 const RIGHT_FD_READ: u64 = 1 << 1;
 const RIGHT_FD_WRITE: u64 = 1 << 6;
 const RIGHT_POLL: u64 = 1 << 27;
@@ -454,14 +467,11 @@ fn print<T: WasiHost>(guest: &mut Guest<'_, T>, stream: Stream, address: u32, le
     Ok(())
 }
 
-fn fd_read<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, iovecs: u32, count: u32, read: u32) -> Outcome {
+fn fd_read<T: WasiHost>(guest: Guest<'_, T>, fd: u32, iovecs: u32, count: u32, read: u32) -> Outcome {
     if fd != STDIN {
         return files::read_at(guest, fd, At::Cursor, iovecs, count, read);
     }
-    if count > IOVECS_MAX {
-        return Err(Errno::Invalid.into());
-    }
-    guest.write_u32(read, 0)
+    program::read_stdin(guest, iovecs, count, read)
 }
 
 /// Closing a standard stream changes nothing: the next call of a kept instance may want to print again.
@@ -482,7 +492,7 @@ fn fd_fdstat_get<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, stat: u32) -> Ou
     }
     let rights = if fd == STDIN { RIGHT_FD_READ } else { RIGHT_FD_WRITE };
     let mut bytes = [0; 24];
-    bytes[0] = FILE_TYPE_CHARACTER_DEVICE;
+    bytes[0] = guest.host().stream_type();
     bytes[8..16].copy_from_slice(&(rights | RIGHT_POLL).to_le_bytes());
     guest.write(stat, &bytes)
 }
@@ -497,7 +507,7 @@ fn fd_filestat_get<T: WasiHost>(mut guest: Guest<'_, T>, fd: u32, stat: u32) -> 
         return files::describe(guest, fd, stat);
     }
     let mut bytes = [0; 64];
-    bytes[16] = FILE_TYPE_CHARACTER_DEVICE;
+    bytes[16] = guest.host().stream_type();
     // One link; device, inode, size and times are zero.
     bytes[24] = 1;
     guest.write(stat, &bytes)
@@ -521,6 +531,8 @@ struct Subscription {
     remaining_ns: u64,
     /// What is wrong with it; makes it ready at once.
     errno: Errno,
+    /// Bytes that are there to be read.
+    bytes: u64,
     /// Nothing will come any more.
     is_at_end: bool,
 }
@@ -565,8 +577,10 @@ fn subscription<T: WasiHost>(guest: &mut Guest<'_, T>, address: u32) -> Result<S
         EVENT_FD_READ | EVENT_FD_WRITE => (0, Errno::BadDescriptor),
         _ => return Err(Errno::Invalid.into()),
     };
-    let is_at_end = event == EVENT_FD_READ && fd < FIRST;
-    Ok(Subscription { userdata: u64_at(&bytes, 0), event, remaining_ns, errno, is_at_end })
+    let is_of_stdin = event == EVENT_FD_READ && fd == STDIN;
+    let left = if is_of_stdin { guest.host().stdin_bytes() } else { 0 };
+    let is_at_end = event == EVENT_FD_READ && fd < FIRST && left == 0;
+    Ok(Subscription { userdata: u64_at(&bytes, 0), event, remaining_ns, errno, bytes: left, is_at_end })
 }
 
 /// How long a clock's subscription still has to wait.
@@ -586,6 +600,7 @@ impl Subscription {
         // The code fits into a byte, and the field's second byte stays zero.
         bytes[8] = self.errno as u8;
         bytes[10] = self.event;
+        bytes[16..24].copy_from_slice(&self.bytes.to_le_bytes());
         if self.is_at_end {
             bytes[24] = EVENT_FLAG_HANGUP;
         }
@@ -608,6 +623,9 @@ mod tests {
         stderr: Vec<u8>,
         slept: Vec<Duration>,
         pub(super) files: Files,
+        pub(super) arguments: Arguments,
+        /// What is left of it.
+        pub(super) stdin: Vec<u8>,
     }
 
     const OUTPUT_BYTES_MAX: usize = 100_000;
@@ -632,6 +650,25 @@ mod tests {
             };
             output.extend_from_slice(bytes);
             if output.len() > OUTPUT_BYTES_MAX { Err(Stop::OutputTooLarge) } else { Ok(()) }
+        }
+
+        fn arguments(&mut self) -> &mut Arguments {
+            &mut self.arguments
+        }
+
+        fn stdin_bytes(&self) -> u64 {
+            self.stdin.len() as u64
+        }
+
+        fn read_stdin(&mut self, into: &mut [u8]) -> usize {
+            let count = into.len().min(self.stdin.len());
+            into[..count].copy_from_slice(&self.stdin[..count]);
+            self.stdin.drain(..count);
+            count
+        }
+
+        fn stream_type(&self) -> u8 {
+            FILE_TYPE_CHARACTER_DEVICE
         }
 
         fn environment(&self) -> &[(String, String)] {

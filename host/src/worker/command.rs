@@ -16,9 +16,11 @@ use crate::channel::control::{Control, DirRights, Run, WorkerSays};
 use crate::process::jail::{Confinement, Inmate};
 use crate::process::{reentry, stack};
 use crate::sandbox::allowance::Allowance;
+use crate::sandbox::catalog::START_EXPORT;
 use crate::sandbox::engine::{WorkerLimits, worker_engine};
 use crate::sandbox::files::Directory;
 use crate::sandbox::tenant::map_code;
+use crate::sandbox::wasi;
 
 /// Exit code of a program that trapped, as the wasmtime command has it: a shell's for an abort.
 const TRAPPED: i32 = 134;
@@ -108,13 +110,16 @@ fn prepare(
     let module: Module = map_code(&engine, module)?;
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p1::add_to_linker_sync(&mut linker, |program: &mut Program| &mut program.wasi)?;
-    let mut wasi = WasiCtxBuilder::new();
-    wasi.inherit_stdio().args(&run.arguments).envs(&run.environment).allow_blocking_current_thread(true);
+    // wasmtime-wasi takes codes below 126 for the program's and all others for a fault of its.
+    linker.allow_shadowing(true);
+    linker.func_wrap(wasi::MODULE, "proc_exit", |code: i32| Err::<(), _>(I32Exit(code).into()))?;
+    let mut context = WasiCtxBuilder::new();
+    context.inherit_stdio().args(&run.arguments).envs(&run.environment).allow_blocking_current_thread(true);
     for directory in directories {
-        grant(&mut wasi, directory)?;
+        grant(&mut context, directory)?;
     }
     let program = Program {
-        wasi: wasi.build_p1(),
+        wasi: context.build_p1(),
         memory: Allowance::new(run.limits.memory_bytes),
         table_elements: Allowance::new(run.limits.table_elements),
     };
@@ -125,7 +130,7 @@ fn prepare(
     }
     confinement.lock()?;
     let instance = linker.instantiate(&mut store, &module)?;
-    let start = instance.get_typed_func(&mut store, "_start")?;
+    let start = instance.get_typed_func(&mut store, START_EXPORT)?;
     Ok((store, start))
 }
 

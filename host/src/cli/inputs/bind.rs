@@ -98,9 +98,14 @@ impl<'a> Binder<'a> {
 
     /// One line of stdin.
     pub(super) fn line(&self, line: &str) -> Result<Piece, Misfit> {
-        let arguments = match self.text {
-            Text::Strings => format!("[{}]", json::quoted(line)),
-            Text::Json => self.bound(line)?,
+        let arguments = match (self.text, self.binding) {
+            (Text::Strings, Binding::Text) => return Ok(Piece::Text(line.to_owned())),
+            (Text::Strings, _) => format!("[{}]", json::quoted(line)),
+            (Text::Json, Binding::Text) => {
+                json::check(line)?;
+                return Ok(Piece::Text(decoded(line)?));
+            }
+            (Text::Json, _) => self.bound(line)?,
         };
         Ok(Piece::Json(arguments))
     }
@@ -110,6 +115,8 @@ impl<'a> Binder<'a> {
             return Ok(range.map(|range| Piece::Range { start: range.start, length: range.length })?);
         }
         let arguments = match (self.binding, &self.kinds[..]) {
+            (Binding::Text, _) if self.text == Text::Strings => return Ok(Piece::Text(text.to_owned())),
+            (Binding::Text, _) => return Ok(Piece::Text(decoded(text)?)),
             (Binding::One, [kind]) => match self.named_arguments(text) {
                 Some(arguments) => arguments?,
                 None => format!("[{}]", self.argument(*kind, text)?),
@@ -122,8 +129,11 @@ impl<'a> Binder<'a> {
     /// `text` as a range of inputs, unless it is something else or a word for a task that wants strings.
     fn range(&self, text: &str) -> Option<Result<Range, String>> {
         let wants_words = matches!(self.kinds[..], [Kind::Text { .. }]) || self.text == Text::Strings;
-        if wants_words && self.binding == Binding::One {
-            return None;
+        match self.binding {
+            Binding::One if wants_words => return None,
+            Binding::Text if self.text == Text::Strings => return None,
+            Binding::Text => return Range::parse(text),
+            Binding::One | Binding::Many => {}
         }
         Some(Range::parse(text)?.and_then(|range| self.fitting(text, range)))
     }
@@ -168,7 +178,7 @@ impl<'a> Binder<'a> {
         json::check(json)?;
         let json = json.trim_matches(json::WHITESPACE);
         match (self.binding, json.as_bytes()) {
-            (Binding::One, _) => match self.named_arguments(json) {
+            (Binding::One | Binding::Text, _) => match self.named_arguments(json) {
                 Some(arguments) => arguments,
                 None => Ok(format!("[{json}]")),
             },
@@ -262,6 +272,16 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// The text that a program is given for a JSON value, or for a bare word: a string's own, and any other as it stands.
+fn decoded(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_matches(json::WHITESPACE);
+    if !trimmed.starts_with('"') || json::check(trimmed).is_err() {
+        return Ok(text.to_owned());
+    }
+    serde_json::from_str(trimmed)
+        .map_err(|_| format!("{} is no text: half a character", printable(trimmed, 40)))
+}
+
 /// The user's line about an input on the command line.
 fn refused(place: &str, text: &str, misfit: Misfit) -> InputError {
     InputError::Refused(match misfit {
@@ -338,6 +358,7 @@ mod tests {
     fn check(result: Result<Piece, InputError>, expected: &str) {
         let shown = match result {
             Ok(Piece::Json(json)) => json,
+            Ok(Piece::Text(text)) => format!("text {text}"),
             Ok(Piece::Range { start, length }) => format!("{length} from {start}"),
             Err(error) => error.to_string(),
         };
@@ -367,6 +388,30 @@ mod tests {
         );
         check_map("norm(p: Point)", r#"{"x":  1.10, "y": 2}"#, r#"[{"x":  1.10, "y": 2}]"#);
         check_map("sum(values: Vec<f64>)", "[1, 2]", "[[1, 2]]");
+    }
+
+    #[test]
+    fn programs_take_texts() {
+        let given =
+            |text, input| with_binder("_start(text)", Binding::Text, text, |binder| binder?.input(1, input));
+        let texts = [
+            ("Ada", "text Ada"),
+            (" two  words ", "text  two  words "),
+            ("7", "text 7"),
+            (r#"{"a": 1}"#, r#"text {"a": 1}"#),
+            (r#" "a \u00e9" "#, "text a é"),
+            (r#""open"#, r#"text "open"#),
+            ("-5..5", "10 from -5"),
+            ("0..x", "text 0..x"),
+            ("", "text "),
+        ];
+        for (input, expected) in texts {
+            check(given(Text::Json, input), expected);
+        }
+        for input in [r#""a""#, "0..3"] {
+            check(given(Text::Strings, input), &format!("text {input}"));
+        }
+        check(given(Text::Json, r#""\ud800""#), r#"input 1: "\ud800" is no text: half a character"#);
     }
 
     #[test]

@@ -7,6 +7,9 @@
 //! stdin          JSON Lines   ──► one Piece::Json per line, read as the calls progress
 //! ```
 //!
+//! A program takes texts instead: `-5..5` and `Ada` mean the same to it, `{"a": 1}` is a text of eight characters,
+//! and each is one `Piece::Text`.
+//!
 //! Values are passed on as they were written, byte for byte. What is checked here is what a call could not report
 //! better: syntax, nesting, number and names of arguments, ranges against integer types. Whether a value has the
 //! right type is seen where it is decoded, by [`cells`](super::cells) or in the guest.
@@ -31,6 +34,8 @@ pub(crate) enum Binding {
     One,
     /// `starmap`, `apply`: an array holds the arguments.
     Many,
+    /// `map` of a program: the value is a text. What is no string is the text that it is written with.
+    Text,
 }
 
 /// How inputs are written.
@@ -60,6 +65,8 @@ pub(crate) enum Piece {
     Range { start: i64, length: u64 },
     /// One call: a JSON array with its arguments in order.
     Json(String),
+    /// One run of a program: its input.
+    Text(String),
 }
 
 /// Why there is no next input.

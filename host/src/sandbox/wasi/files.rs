@@ -14,7 +14,7 @@ use super::{Failure, Guest, IOVECS_MAX, Outcome, RIGHT_FD_READ, RIGHT_FD_WRITE, 
 use crate::sandbox::files::{At, FIRST, Files, times};
 
 /// Bytes that go between a file and the guest at a time. Writes up to this length reach the file as one.
-const BLOCK_BYTES: usize = 65_536;
+pub(super) const BLOCK_BYTES: usize = 65_536;
 
 pub(super) const FLAG_APPEND: u32 = 1;
 /// Whatever preview 1 has rights for, but for sockets. What a directory says it passes on is all of it: who opens
@@ -272,13 +272,13 @@ pub(super) fn write_at<T: WasiHost>(
 }
 
 /// The buffers that a guest named, all of them inside its memory.
-struct Buffers {
+pub(super) struct Buffers {
     buffers: Vec<(u32, u32)>,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Buffers {
-    fn new<T: WasiHost>(guest: &Guest<'_, T>, iovecs: u32, count: u32) -> Result<Self, Failure> {
+    pub(super) fn new<T: WasiHost>(guest: &Guest<'_, T>, iovecs: u32, count: u32) -> Result<Self, Failure> {
         if count > IOVECS_MAX {
             return Err(Errno::Invalid.into());
         }
@@ -294,7 +294,7 @@ impl Buffers {
     }
 
     /// The same in pieces of at most so many bytes.
-    fn pieces(&self, bytes_max: usize) -> impl Iterator<Item = (u32, usize)> {
+    pub(super) fn pieces(&self, bytes_max: usize) -> impl Iterator<Item = (u32, usize)> {
         let cut = move |(address, length): &(u32, u32)| {
             let (address, length) = (*address, *length as usize);
             let starts = (0..length).step_by(bytes_max.max(1));

@@ -110,7 +110,7 @@ impl Liar {
     fn argument(&mut self, order: &Order, call: u32) -> i64 {
         let input = self.input(call);
         match order.entry {
-            Entry::Pull(_) => {
+            Entry::Pull(_) | Entry::Command => {
                 let (text,): (String,) = rmp_serde::from_slice(&input).expect("a text");
                 text.parse().expect("a number as a text")
             }
@@ -124,7 +124,9 @@ impl Liar {
     fn answer(&mut self, order: &Order, call: u32) -> Vec<u8> {
         let argument = self.argument(order, call);
         match order.entry {
-            Entry::Pull(_) => rmp_serde::to_vec(&argument.to_string()).expect("a text can be encoded"),
+            Entry::Pull(_) | Entry::Command => {
+                rmp_serde::to_vec(&argument.to_string()).expect("a text can be encoded")
+            }
             Entry::Batch | Entry::Each => argument.wrapping_pow(3).to_le_bytes().to_vec(),
         }
     }

@@ -1,0 +1,6 @@
+//! Prints its arguments, like `echo`.
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    println!("{}", words.join(" "));
+}
