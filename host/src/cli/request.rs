@@ -6,6 +6,7 @@ use super::args::{
     Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InspectArguments, JailFlags, OnError,
     OneCall, RunArguments, Verb,
 };
+use super::bench::Bench;
 use super::directory::DirectoryFlag;
 use super::inputs::{Binding, Text};
 use super::objects::Objects;
@@ -20,6 +21,8 @@ pub(crate) enum Request {
     Calls(Calls),
     /// Run a program within limits.
     Run(RunArguments, Limits),
+    /// Measure a task.
+    Bench(Bench),
     /// Describe a module, and the limits that would apply to it.
     Inspect(InspectArguments, Limits),
     /// Describe the machine.
@@ -98,6 +101,7 @@ impl Request {
                 return Ok(Self::Run(run, limits));
             }
             Verb::Doctor(doctor) => return Ok(Self::Doctor(doctor)),
+            Verb::Bench(bench) => return bench.meant(variable).map(Self::Bench),
             Verb::Map(map) => each(Binding::One, map),
             Verb::Starmap(starmap) => each(Binding::Many, starmap),
             Verb::Apply(OneCall { target, arguments, flags }) => (target, Inputs::OneCall(arguments), flags),
@@ -126,7 +130,7 @@ impl Request {
 }
 
 /// The limits, if there can be such.
-fn checked(limits: Limits) -> Result<Limits, String> {
+pub(super) fn checked(limits: Limits) -> Result<Limits, String> {
     limits.check().map_err(|error| error.text(Spelling::Flag))?;
     Ok(limits)
 }

@@ -484,7 +484,7 @@ fn no_room(results: usize, error: std::collections::TryReserveError) -> Error {
 }
 
 /// How often a caller looks whether its call can still be run.
-const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
+pub(super) const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes of results for which room is made before any input is seen.
 const EXPECTED_MAX: usize = 1 << 30;
