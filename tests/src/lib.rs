@@ -7,6 +7,7 @@
 pub mod binary;
 mod build;
 pub mod cli;
+pub mod console;
 pub mod groups;
 pub mod processes;
 pub mod random;

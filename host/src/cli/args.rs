@@ -13,6 +13,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::bench::BenchArguments;
 use super::directory::{self, DirectoryFlag};
 use super::exit::Exit;
 use super::limits::{InstanceFlags, LimitFlags};
@@ -64,6 +65,23 @@ pub(crate) enum Verb {
     /// Shows a module's tasks, types, imports and limits without running anything
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArguments),
+    /// Measures a task: inline, and in pools of one worker and more
+    ///
+    /// Creating processes and handing calls to them can cost more than they bring. This tells for a task and inputs of
+    /// your own: what a call costs in a pool, and from which length of a call a pool pays.
+    ///
+    /// The calls are those of `map`, or of `starmap` where the task does not take one argument. A turn makes as many of
+    /// them as fit the time, with the inputs over and over again, or as many of the inputs as fit; turns go round all
+    /// sizes of pools, the first does not count, and what is shown is the median of the others, and what their middle
+    /// half lies between. A machine with other work to do, as its load average tells, spoils them. Results are taken and dropped, and so is what guests print. Shared objects begin anew with each
+    /// pool, and not with each turn.
+    ///
+    /// inline: the calls one after the other in one confined process, by that process's own clock, without what a pool
+    /// adds. A pool of N workers pays from calls of the length L = overhead / (N - 1) on: N workers share what would take
+    /// L + overhead each in one of them. The overhead of a call of a job is what it takes in a pool of one worker, by the
+    /// clock, beyond what it takes inline; that of a call handed over by itself is its way there and back.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArguments),
     /// Shows what this machine gives: how well processes are confined, cores, memory, the cache
     ///
     /// Starts a process that confines itself as a worker does, and reports what came of it. Exits with 96 where some
@@ -499,6 +517,12 @@ Examples:
   wasmpool inspect --json tasks.wasm | jq '.tasks[].name'
   wasmpool inspect --build ./tasks";
 
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  wasmpool bench tasks.wasm cube 0..10
+  wasmpool bench tasks.wasm count_primes 1000 2000 3000 -j 4 --time 20s
+  wasmpool bench tasks.wasm add '[1, 2]' --fresh --format json";
+
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
   wasmpool doctor
@@ -554,7 +578,7 @@ pub(super) fn without_guard(text: &str) -> &str {
 }
 
 /// As an INPUT was typed. Never fails, but clap wants a `Result`.
-fn unguarded(text: &str) -> Result<String, std::convert::Infallible> {
+pub(super) fn unguarded(text: &str) -> Result<String, std::convert::Infallible> {
     Ok(without_guard(text).to_owned())
 }
 
@@ -569,7 +593,7 @@ fn word_parser() -> impl clap::builder::TypedValueParser<Value = OsString> {
     })
 }
 
-fn directory_parser() -> impl clap::builder::TypedValueParser<Value = DirectoryFlag> {
+pub(super) fn directory_parser() -> impl clap::builder::TypedValueParser<Value = DirectoryFlag> {
     OsStringValueParser::new().try_map(|typed| directory::parse(&typed))
 }
 
@@ -587,7 +611,7 @@ fn unguarded_error(mut error: clap::Error) -> clap::Error {
     error
 }
 
-fn environment(text: &str) -> Result<EnvironmentFlag, String> {
+pub(super) fn environment(text: &str) -> Result<EnvironmentFlag, String> {
     let text = without_guard(text);
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
@@ -806,7 +830,7 @@ mod tests {
 
     #[test]
     fn help_shows_examples_and_stays_within_the_page() {
-        for verb in ["map", "starmap", "apply", "inspect", "doctor"] {
+        for verb in ["map", "starmap", "apply", "inspect", "bench", "doctor"] {
             for flag in ["-h", "--help"] {
                 let help = typed(&[verb, flag]).expect_err("help").render().to_string();
                 assert!(help.contains(&format!("Examples:\n  wasmpool {verb}")), "{help}");

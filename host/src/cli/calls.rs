@@ -25,7 +25,7 @@ use crate::channel::order::Entry;
 use crate::channel::ring::Stream;
 use crate::pool::job::{Job, Terms, Work};
 use crate::pool::source::{Blocks, Integers, Source};
-use crate::pool::{Error, ErrorKind, Module, Pool};
+use crate::pool::{Builder, Error, ErrorKind, Module, Pool};
 use crate::printable::printable;
 use crate::sandbox::catalog::{Parameter, START_EXPORT, Task};
 
@@ -104,11 +104,11 @@ impl<'a> Callee<'a> {
     }
 }
 
-fn refused(error: InputError) -> Refusal {
+pub(super) fn refused(error: InputError) -> Refusal {
     Refusal::new(Exit::from(&error), error)
 }
 
-fn unusable(error: Error) -> Refusal {
+pub(super) fn unusable(error: Error) -> Refusal {
     let exit = match error.kind() {
         ErrorKind::UnknownTask | ErrorKind::Setting | ErrorKind::Signature => Exit::Usage,
         _ => Exit::Unusable,
@@ -117,10 +117,16 @@ fn unusable(error: Error) -> Refusal {
 }
 
 fn pool(calls: &Calls) -> Result<Pool, Error> {
-    let mut builder = Pool::builder().on_output(print_guests_line).limits(calls.limits.clone());
+    let mut builder = builder(calls).on_output(print_guests_line);
     if let Workers::Count(count) = calls.workers {
         builder = builder.workers(count.get().into());
     }
+    builder.build()
+}
+
+/// What the flags say about a pool, but for its workers' number and where guests' lines go.
+pub(super) fn builder(calls: &Calls) -> Builder {
+    let mut builder = Pool::builder().limits(calls.limits.clone());
     if let Some(seed) = calls.seed {
         builder = builder.deterministic(seed);
     }
@@ -131,11 +137,10 @@ fn pool(calls: &Calls) -> Result<Pool, Error> {
         builder = builder.dir(host, guest, *rights);
     }
     let terms = calls.jail.compile_terms();
-    builder = builder
+    builder
         .max_compile_memory(terms.memory_bytes_max)
         .max_compile_time(terms.time_max)
-        .insecure(terms.wishes.insecure);
-    builder.build()
+        .insecure(terms.wishes.insecure)
 }
 
 /// Guests' output goes to stderr; as it is where a program reads it, harmless where a person does.

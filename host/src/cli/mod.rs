@@ -5,6 +5,7 @@
 //! as typed  as meant    calls                     lines      exit tells how it went
 //!                          build, inspect: what MODULE is
 //!                          objects: what the calls share
+//!                          bench: what they cost, inline and in pools
 //! ```
 //!
 //! This floor owns everything that a person sees: spelling, help, messages, formats, exit codes. It decides nothing
@@ -15,6 +16,7 @@
 //! numeric tasks leave JSON, in `cells`.
 
 mod args;
+mod bench;
 mod build;
 mod calls;
 mod cells;
@@ -71,6 +73,7 @@ pub fn main() -> ExitCode {
         .and_then(|request| match request {
             Request::Calls(calls) => calls::run(&calls).map(Exit::code),
             Request::Run(run, limits) => run::run(&run, &limits),
+            Request::Bench(bench) => bench::run(&bench).map(Exit::code),
             Request::Inspect(inspect, limits) => describe::run(&inspect, &limits).map(Exit::code),
             Request::Doctor(doctor) => doctor::run(&doctor).map(Exit::code),
         });

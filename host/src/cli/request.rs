@@ -6,6 +6,7 @@ use super::args::{
     Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InspectArguments, JailFlags, MapInput,
     OnError, OneCall, ProgramFlags, RunArguments, Target, Verb,
 };
+use super::bench::Bench;
 use super::directory::DirectoryFlag;
 use super::inputs::{Binding, Text};
 use super::objects::Objects;
@@ -22,6 +23,8 @@ pub(crate) enum Request {
     Calls(Calls),
     /// Run a program within limits.
     Run(RunArguments, Limits),
+    /// Measure a task.
+    Bench(Bench),
     /// Describe a module, and the limits that would apply to it.
     Inspect(InspectArguments, Limits),
     /// Describe the machine.
@@ -104,6 +107,7 @@ impl Request {
                 return Ok(Self::Run(run, limits));
             }
             Verb::Doctor(doctor) => return Ok(Self::Doctor(doctor)),
+            Verb::Bench(bench) => return bench.meant(variable).map(Self::Bench),
             Verb::Map(map) => {
                 invocations = map.program.invocations(&map.module)?;
                 let binding = if invocations.is_some() { Binding::Text } else { Binding::One };
@@ -178,7 +182,7 @@ impl ProgramFlags {
 }
 
 /// The limits, if there can be such.
-fn checked(limits: Limits) -> Result<Limits, String> {
+pub(super) fn checked(limits: Limits) -> Result<Limits, String> {
     limits.check().map_err(|error| error.text(Spelling::Flag))?;
     Ok(limits)
 }

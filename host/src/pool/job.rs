@@ -137,6 +137,8 @@ struct State {
     /// Calls whose inputs could not be encoded.
     refused: BTreeMap<u64, Failure>,
     pace: Pace,
+    /// Calls of whole chunks, and the nanoseconds that workers say they took.
+    worked: (u64, u64),
     cancelled: bool,
     /// When it ends, whatever is left.
     ends: Option<Instant>,
@@ -187,6 +189,7 @@ impl Job {
             attempts: BTreeMap::new(),
             refused: BTreeMap::new(),
             pace: Pace::default(),
+            worked: (0, 0),
             cancelled: false,
             ends: work.terms.deadline.and_then(|limit| Instant::now().checked_add(limit)),
             is_late: false,
@@ -299,7 +302,16 @@ impl Job {
 
     /// Learns how long a chunk took.
     pub(crate) fn learn(&self, calls: u64, busy_ns: u64) {
-        self.state().pace.learn(calls, busy_ns);
+        let mut state = self.state();
+        state.pace.learn(calls, busy_ns);
+        state.worked = (state.worked.0 + calls, state.worked.1.saturating_add(busy_ns));
+    }
+
+    /// How many calls workers have told the time of, and how many nanoseconds in all: their word. Chunks that were
+    /// split while they ran are left out, and the last one may be told of a little after the job is over.
+    #[cfg(feature = "cli")]
+    pub(crate) fn worked(&self) -> (u64, u64) {
+        self.state().worked
     }
 
     /// First call whose outcome nobody wants: 0 when the job is over.

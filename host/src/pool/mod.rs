@@ -666,6 +666,25 @@ impl Module {
         self.module.shared().submit(job)
     }
 
+    /// Runs a job of one call as [`Task::apply`] does, on a worker that has nothing to do if there is one.
+    ///
+    /// # Errors
+    ///
+    /// What ended it before its time.
+    pub(crate) fn run_one(&self, job: &Arc<job::Job>) -> Result<(), Error> {
+        let shared = self.module.shared();
+        if let Some(chunk) = job.cut(1).and_then(|chunk| shared.hand_over(chunk)) {
+            shared.requeue(vec![chunk]);
+        }
+        // Nothing comes of a call that was queued after the obstacle arose.
+        while !job.wait(Some(task::OBSTACLE_LOOK)) {
+            if shared.obstacle(&job.work.module).is_some() {
+                job.cancel(None);
+            }
+        }
+        shared.conclude(job).map_or(Ok(()), Err)
+    }
+
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<job::Job>) -> Option<Error> {
         self.module.shared().conclude(job)

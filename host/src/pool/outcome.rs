@@ -141,6 +141,13 @@ impl Failure {
         self
     }
 
+    /// The same of a call that its caller knows under another index.
+    #[cfg(feature = "cli")]
+    pub(crate) fn at(mut self, index: u64) -> Self {
+        self.index = index;
+        self
+    }
+
     /// Drops what is dear to keep, for jobs with very many failures.
     pub(crate) fn brief(mut self) -> Self {
         const BRIEF_BYTES_MAX: usize = 256;

@@ -64,6 +64,17 @@ pub fn square_queue() -> Result<u64, SharedError> {
     Ok(count)
 }
 
+/// Plays a part: the "producer" puts 1 to 5 and an end into the queue "jobs", the "consumer" squares them into "results".
+#[task]
+pub fn queue_part(part: &str) -> Result<(), String> {
+    let played = match part {
+        "producer" => put_numbers(1, 5).and_then(|()| put_ends(1)),
+        "consumer" => square_queue().map(drop),
+        _ => return Err(format!("there is no part `{part}`; play the producer or the consumer")),
+    };
+    played.map_err(|error| error.to_string())
+}
+
 /// Squares numbers from the queue "jobs" until it is closed, or there is a `None`; returns their sum.
 #[task]
 pub fn sum_squares() -> Result<i64, SharedError> {
@@ -240,6 +251,20 @@ mod tests {
             results.iter().sum::<Result<i64, _>>()
         });
         assert_eq!(squares, Ok(385));
+    }
+
+    #[test]
+    fn a_producer_and_a_consumer_come_to_an_end() {
+        let pool = TestPool::new().queue("jobs", 2).queue("results", 5);
+        let played = in_threads(&pool, 2, |part| queue_part(["consumer", "producer"][part as usize]));
+        assert_eq!(played, [Ok(()), Ok(())]);
+        let squares = pool.run(|| {
+            let results = Queue::<i64>::open("results").unwrap();
+            results.close().unwrap();
+            results.iter().collect::<Result<Vec<_>, _>>()
+        });
+        assert_eq!(squares, Ok(vec![1, 4, 9, 16, 25]));
+        assert!(pool.run(|| queue_part("conductor")).is_err());
     }
 
     #[test]
