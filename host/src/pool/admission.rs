@@ -61,7 +61,6 @@ fn are_same(one: &[Arc<GrantedDirectory>], other: &[Arc<GrantedDirectory>]) -> b
 }
 
 /// A module as somebody uses it.
-#[derive(Clone)]
 pub(super) struct Use {
     shared: Arc<Shared>,
     /// The module with what its pool grants to all.
@@ -72,13 +71,31 @@ pub(super) struct Use {
     directories: Vec<Arc<GrantedDirectory>>,
     /// How its instances begin, if not as the module says.
     start: Option<Start>,
-    admission: OnceLock<Arc<Admission>>,
+    /// One for all clones where instances are dear to make, so that they last as long as any of these.
+    admission: Arc<OnceLock<Arc<Admission>>>,
+}
+
+impl Clone for Use {
+    fn clone(&self) -> Self {
+        let admission = match self.start {
+            Some(_) => Arc::clone(&self.admission),
+            None => Arc::new(OnceLock::clone(&self.admission)),
+        };
+        Self {
+            shared: Arc::clone(&self.shared),
+            base: Arc::clone(&self.base),
+            granted: self.granted.clone(),
+            directories: self.directories.clone(),
+            start: self.start.clone(),
+            admission,
+        }
+    }
 }
 
 impl Use {
     pub(super) fn new(shared: Arc<Shared>, base: Arc<ModuleState>) -> Self {
         let directories = base.directories.to_vec();
-        Self { shared, base, granted: Vec::new(), directories, start: None, admission: OnceLock::new() }
+        Self { shared, base, granted: Vec::new(), directories, start: None, admission: Arc::default() }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -95,7 +112,7 @@ impl Use {
         self.granted.retain(|granted| !Arc::ptr_eq(&granted.entry, entry));
         let at = self.granted.partition_point(|granted| granted.entry.name < entry.name);
         self.granted.insert(at, Granted { entry: Arc::clone(entry), rights });
-        self.admission = OnceLock::new();
+        self.admission = Arc::default();
     }
 
     /// Grants one more directory.
@@ -112,7 +129,7 @@ impl Use {
 
     /// Has its instances begin so.
     pub(super) fn start(&mut self, start: Start) {
-        self.admission = OnceLock::new();
+        self.admission = Arc::default();
         self.start = Some(start);
     }
 
@@ -135,7 +152,7 @@ impl Use {
             &[Arc<GrantedDirectory>],
         ) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.admission = OnceLock::new();
+        self.admission = Arc::default();
         change(&mut self.start, &self.shared, &self.base, &self.directories)
     }
 

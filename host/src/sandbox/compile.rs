@@ -5,10 +5,10 @@
 //! returns is handed to workers without the supervisor ever loading it.
 
 use std::borrow::Cow;
-use std::fs::File;
 
 use super::outline::COMPONENTS_UNSUPPORTED;
-use super::{catalog, driver, engine, snapshot};
+use super::snapshot::{self, Copied};
+use super::{catalog, driver, engine};
 use crate::channel::control::{CodeKind, Form};
 
 /// First bytes of every WebAssembly binary.
@@ -76,7 +76,7 @@ pub(crate) enum CompileError {
     Engine(String),
 }
 
-/// Compiles a module in one of its forms; `region` holds the instance that a warmed one begins as.
+/// Compiles a module in one of its forms; `copied` is the instance that a warmed one begins as.
 ///
 /// # Errors
 ///
@@ -85,15 +85,15 @@ pub(crate) fn compile_form(
     wasm: &[u8],
     code: CodeKind,
     form: Form,
-    region: Option<&File>,
+    copied: Option<Copied>,
 ) -> Result<Artifact, CompileError> {
-    match (form, region) {
+    match (form, copied) {
         (Form::Plain, _) => compile(wasm, code),
         (Form::Instrumented, _) => {
             compile(&snapshot::instrument(wasm).map_err(CompileError::Unsuitable)?, code)
         }
-        (Form::Warmed { module_bytes_max }, Some(region)) => {
-            let warmed = snapshot::warm(wasm, region, module_bytes_max);
+        (Form::Warmed { module_bytes_max }, Some(copied)) => {
+            let warmed = snapshot::warm(wasm, copied, module_bytes_max);
             compile(&warmed.map_err(CompileError::Unsuitable)?, code)
         }
         (Form::Warmed { .. }, None) => Err(CompileError::Engine("no instance to begin as".to_owned())),

@@ -150,13 +150,12 @@ fn too_many_globals(globals: usize) -> String {
     format!("{globals} changeable globals, at most {GLOBALS_MAX} are held")
 }
 
-/// The module as the instance stood that a worker has copied into `region`.
+/// The module as the instance stood that a worker has copied.
 ///
 /// # Errors
 ///
-/// When the region does not hold an instance of it, or the module would have more than `bytes_max`.
-pub(super) fn warm(wasm: &[u8], region: &File, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let mut copied = Copied::read(region)?;
+/// When that was no instance of it, or the module would have more than `bytes_max`.
+pub(super) fn warm(wasm: &[u8], mut copied: Copied, bytes_max: u64) -> Result<Vec<u8>, String> {
     let wizer = wizer();
     let (context, _) = wizer.instrument(wasm).map_err(|error| one_line(&error))?;
     let warmed = at_once(wizer.snapshot(&context, &mut copied)).ok_or("the rewriting waits for something")?;
@@ -193,7 +192,7 @@ fn one_line(error: &wasmtime::Error) -> String {
 
 /// An instance as it was copied.
 #[derive(Debug, Default)]
-struct Copied {
+pub(crate) struct Copied {
     globals: Vec<(u64, u128)>,
     memories: Vec<Vec<u8>>,
     /// Something that was asked for and is not there.
@@ -202,7 +201,11 @@ struct Copied {
 
 impl Copied {
     /// Takes a copy out of a region, which its worker may still be changing.
-    fn read(region: &File) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// When it does not hold one, in words.
+    pub(crate) fn read(region: &File) -> Result<Self, String> {
         let unreadable = |error: std::io::Error| format!("the copy of the instance cannot be read: {error}");
         let length = region.metadata().map_err(unreadable)?.len();
         let mut head = vec![0; HEAD_BYTES];
@@ -299,7 +302,7 @@ mod tests {
     #[test]
     fn a_copy_becomes_the_module_that_starts_from_it() {
         let file = region(&[1, 1, 0, 77, 0, 65_536], b"warm");
-        let warmed = warm(&wasm(COUNTER), &file, 1 << 20).unwrap();
+        let warmed = warm(&wasm(COUNTER), Copied::read(&file).unwrap(), 1 << 20).unwrap();
         let outline = crate::sandbox::catalog::read(&warmed).unwrap();
         assert!(!outline.has_initialize);
         let engine = wasmtime::Engine::default();
@@ -350,17 +353,19 @@ mod tests {
             (&[1, 1, 1, 77, 0, 65_536], "lacks __wizer_global_0"),
         ];
         for (head, reason) in cases {
-            let refused = warm(&wasm(COUNTER), &region(head, b""), 1 << 20).unwrap_err();
+            let refused =
+                Copied::read(&region(head, b"")).and_then(|copied| warm(&wasm(COUNTER), copied, 1 << 20));
+            let refused = refused.unwrap_err();
             assert!(refused.contains(reason), "{head:?}: {refused}");
         }
         let empty = File::from(rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
-        assert!(warm(&wasm(COUNTER), &empty, 1 << 20).unwrap_err().contains("cannot be read"));
+        assert!(Copied::read(&empty).unwrap_err().contains("cannot be read"));
     }
 
     #[test]
     fn a_module_larger_than_modules_may_be_is_not_made() {
         let file = region(&[1, 1, 0, 77, 0, 65_536], &[7; 5000]);
-        let refused = warm(&wasm(COUNTER), &file, 5000).unwrap_err();
+        let refused = warm(&wasm(COUNTER), Copied::read(&file).unwrap(), 5000).unwrap_err();
         assert!(refused.contains("but may have 5000: raise max_module"), "{refused}");
     }
 

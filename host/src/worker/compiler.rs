@@ -11,6 +11,7 @@ use crate::channel::control::{Compile, CompilerSays, Control};
 use crate::process::jail::{Confinement, Inmate};
 use crate::process::reentry;
 use crate::sandbox::compile::{CompileError, compile_form};
+use crate::sandbox::snapshot::Copied;
 
 /// How long a supervisor may take to say what to compile.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -57,10 +58,13 @@ fn serve(control: &Control, mut confinement: Confinement) -> Result<(), Trouble>
     File::from(wasm_file).read_to_end(&mut wasm)?;
     limit(&request, wasm.len() as u64)?;
     confinement.filter();
+    // Read while files still can be, and looked into by nobody but this jailed process.
+    let copied = region.as_ref().map(Copied::read).transpose();
     if let Err(refusal) = confinement.lock() {
         return Ok(control.send(&CompilerSays::Refused(refusal.to_string()), &[])?);
     }
-    match compile_form(&wasm, request.code, request.form, region.as_ref()) {
+    let compiled = copied.map_err(CompileError::Unsuitable);
+    match compiled.and_then(|copied| compile_form(&wasm, request.code, request.form, copied)) {
         // Told as if it had been noticed too late, which is the more frequent case.
         Err(error @ CompileError::OutOfMemory) => return Err(error.into()),
         Err(CompileError::Unsuitable(reason)) => control.send(&CompilerSays::Unsuitable(reason), &[])?,
