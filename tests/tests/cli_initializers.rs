@@ -11,15 +11,15 @@ fn an_initializer_runs_before_the_calls() {
     check(
         &["map", MODULE, "times", "2", "3", "--initializer", "set=1.5", "-j1"],
         "",
-        "3\n4.5\n",
+        "3.0\n4.5\n",
         "start\ninit\n",
         0,
     );
-    check(&["apply", MODULE, "times", "2", "--initializer", "set=[4]"], "", "8\n", "start\ninit\n", 0);
+    check(&["apply", MODULE, "times", "2", "--initializer", "set=[4]"], "", "8.0\n", "start\ninit\n", 0);
     check(
         &["starmap", MODULE, "times", "[2]", "[3]", "--fresh", "-j1", "--initializer", "set=1"],
         "",
-        "2\n3\n",
+        "2.0\n3.0\n",
         "start\ninit\nstart\ninit\n",
         0,
     );
@@ -114,7 +114,7 @@ fn what_makes_no_sense_is_refused() {
     check_refuses(
         &["map", MODULE, "times", "1", "--initializer", r#"set="x""#],
         "",
-        "--initializer set: argument 1: …",
+        "--initializer set: argument 1 (`value`): \"x\" is no number…",
         2,
     );
     check_refuses(&of(&["--initializer", "=1"]), "", "invalid value…the task's name is missing…", 2);
