@@ -1,7 +1,7 @@
 //! Example tasks for wasmpool, and hostile ones for its tests.
 //!
 //! Each file is a subject. [`tutorial`], [`numbers`], [`text`], [`shapes`] and [`orders`] show what tasks look like;
-//! [`shared`] works on shared objects and [`files`] in granted directories; [`load`] keeps a core busy for benchmarks;
+//! [`primes`] has something to prepare; [`shared`] works on shared objects and [`files`] in granted directories; [`load`] keeps a core busy for benchmarks;
 //! [`state`], [`echo`], [`faults`], [`hostile`] and [`canaries`] are there for the tests: what an instance remembers, what
 //! comes through unchanged, every way in which a call can end badly, and what it leaves behind.
 
@@ -16,6 +16,7 @@ pub mod hostile;
 pub mod load;
 pub mod numbers;
 pub mod orders;
+pub mod primes;
 pub mod shapes;
 pub mod shared;
 pub mod state;

@@ -82,6 +82,9 @@ pub(crate) struct HelloBack {
 pub(crate) struct Load {
     /// Whom the worker is to be when it works on shared objects; none when it is granted none.
     pub(crate) party: Option<Party>,
+    /// Bytes of the region that the worker is to copy an instance into once its initializer has run, where that is all
+    /// it is there for; its descriptor is the sixth then. See `sandbox::snapshot`.
+    pub(crate) snapshot_bytes: Option<u64>,
 }
 
 /// Brings the descriptors of up to [`DESCRIPTORS_MAX`] granted objects, in the order of [`Service::grants`].
@@ -183,6 +186,8 @@ pub(crate) struct Service {
     pub(crate) environment: Vec<(String, String)>,
     /// The module's tasks, by the numbers that orders use.
     pub(crate) tasks: Vec<TaskEntries>,
+    /// What runs in each new instance before its first call.
+    pub(crate) initializer: Option<Initializer>,
     /// For each batch driver an export of its signature: their module imports one of each.
     pub(crate) stand_ins: Vec<String>,
     /// The shared objects that its calls may open. Where there are any, calls are run one by one.
@@ -214,6 +219,26 @@ impl Service {
         file.read_exact_at(&mut bytes, 0)?;
         rmp_serde::from_slice(&bytes).map_err(io::Error::other)
     }
+}
+
+/// A task that runs once in each new instance, before its first call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Initializer {
+    /// Number of the task.
+    pub(crate) task: u32,
+    /// What it is given.
+    pub(crate) arguments: Arguments,
+}
+
+/// Arguments of an initializer, in the form in which its task is entered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Arguments {
+    /// A cell for each parameter of an export of numbers.
+    Cells(Vec<u64>),
+    /// An array for the pull loop, as JSON.
+    Json(Vec<u8>),
+    /// The same as MessagePack.
+    MessagePack(Vec<u8>),
 }
 
 /// How a worker enters a task.
@@ -269,7 +294,8 @@ pub(crate) enum WorkerSays {
 }
 
 /// Asks the compiler process for a module; with the descriptors of the module's bytes, and of three empty files: for the
-/// code of the module, for that of its drivers, and for what the process says when it breaks, its standard error.
+/// code of the module, for that of its drivers, and for what the process says when it breaks, its standard error. A
+/// fifth is what [`Form::Warmed`] says.
 ///
 /// The files are the supervisor's, for a confined process can neither make any nor send descriptors.
 #[derive(Debug, Serialize, Deserialize)]
@@ -280,6 +306,24 @@ pub(crate) struct Compile {
     pub(crate) cpu_seconds_max: u64,
     /// How the code is to be made.
     pub(crate) code: CodeKind,
+    /// What it is to be made of.
+    pub(crate) form: Form,
+}
+
+/// What of a module is compiled; see `sandbox::snapshot` for the last two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Form {
+    /// The module as it is.
+    #[default]
+    Plain,
+    /// The module with exports for all that an instance can change.
+    Instrumented,
+    /// The module as an instance of it stood after its initializer; the region with that instance comes as the fifth
+    /// descriptor.
+    Warmed {
+        /// Most bytes that such a module may have.
+        module_bytes_max: u64,
+    },
 }
 
 /// What the compiler process answers.
@@ -289,6 +333,8 @@ pub(crate) enum CompilerSays {
     Compiled,
     /// The module is at fault, and how.
     Invalid(String),
+    /// There can be no snapshot of such a module, and why.
+    Unsuitable(String),
     /// The process is not confined as it must be, and why.
     Refused(String),
 }

@@ -205,6 +205,12 @@ impl Desk {
         self.feeder_bell().ring();
     }
 
+    /// Says whether an initializer runs, before the call that has begun.
+    pub(crate) fn note_initializing(&self, runs: bool) {
+        // Relaxed: as the progress word, it is read when this process is dead.
+        self.up.word32(up::INITIALIZING).store(u32::from(runs), Ordering::Relaxed);
+    }
+
     /// Says which host function a guest has entered.
     #[inline]
     pub(crate) fn note_host_call(&self, number: u32) {

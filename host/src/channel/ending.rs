@@ -57,13 +57,26 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 16 << 10;
 /// Most bytes of a failure's backtrace; the rest is cut off.
 pub(crate) const BACKTRACE_BYTES_MAX: usize = 16 << 10;
 
+/// What of a call failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Part {
+    /// The call itself.
+    #[default]
+    Call = 0,
+    /// The initializer of the instance that was made for it.
+    Initializer = 1,
+}
+
 /// What a failed call says about itself.
 ///
-/// On the way up it is `i32` code, `u32` length of the message, the message, the backtrace.
+/// On the way up it is `i32` code, `u32` part, `u32` length of the message, the message, the backtrace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Detail {
     /// Exit code of a call that exited, else zero.
     pub(crate) code: i32,
+    /// What failed.
+    pub(crate) part: Part,
     /// What went wrong, in the guest's or the engine's words.
     pub(crate) message: String,
     /// The guest's stack, one frame a line, or empty.
@@ -81,6 +94,7 @@ impl Detail {
         let message = cut(&self.message, MESSAGE_BYTES_MAX);
         let backtrace = cut(&self.backtrace, BACKTRACE_BYTES_MAX);
         into.extend_from_slice(&self.code.to_le_bytes());
+        into.extend_from_slice(&(self.part as u32).to_le_bytes());
         into.extend_from_slice(&(message.len() as u32).to_le_bytes());
         into.extend_from_slice(message.as_bytes());
         into.extend_from_slice(backtrace.as_bytes());
@@ -89,6 +103,7 @@ impl Detail {
     /// Reads what a worker sent: any bytes at all give some detail, with what is not UTF-8 replaced.
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let Some((code, rest)) = bytes.split_first_chunk() else { return Self::default() };
+        let Some((part, rest)) = rest.split_first_chunk() else { return Self::default() };
         let Some((length, rest)) = rest.split_first_chunk() else { return Self::default() };
         let length = (u32::from_le_bytes(*length) as usize).min(rest.len());
         let (message, backtrace) = rest.split_at(length);
@@ -96,6 +111,10 @@ impl Detail {
             |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
         Self {
             code: i32::from_le_bytes(*code),
+            part: match u32::from_le_bytes(*part) {
+                1 => Part::Initializer,
+                _ => Part::Call,
+            },
             message: text(message, MESSAGE_BYTES_MAX),
             backtrace: text(backtrace, BACKTRACE_BYTES_MAX),
         }
@@ -113,10 +132,13 @@ mod tests {
 
     #[test]
     fn details_read_back_as_they_were_written() {
-        let detail = Detail { code: -3, message: "größer".into(), backtrace: "0: f\n1: g".into() };
-        let mut bytes = Vec::new();
-        detail.write(&mut bytes);
-        assert_eq!(Detail::read(&bytes), detail);
+        for part in [Part::Call, Part::Initializer] {
+            let detail =
+                Detail { code: -3, part, message: "größer".into(), backtrace: "0: f\n1: g".into() };
+            let mut bytes = Vec::new();
+            detail.write(&mut bytes);
+            assert_eq!(Detail::read(&bytes), detail);
+        }
     }
 
     #[test]

@@ -10,11 +10,12 @@
 //! |                                      |      | 68    feeder's bell: asleep    u32   |
 //! | 64    ring bytes taken        u64    |      | 72    worker's bell: asleep    u32   |
 //! | 128   slot 0: order, 192 bytes       |      | 76    cpu of the worker        u32   |
-//! | 320   slot 1: order                  |      | 128   ring bytes written       u64   |
-//! +--------------------------------------+      | 192   slot 0: answer, 64 bytes       |
-//! | 4096  inputs of slot 0               |      | 256   slot 1: answer                 |
-//! |       inputs of slot 1               |      +--------------------------------------+
-//! +--------------------------------------+      | 4096  ring of printed lines          |
+//! | 320   slot 1: order                  |      | 80    initializer runs         u32   |
+//! +--------------------------------------+      | 128   ring bytes written       u64   |
+//! | 4096  inputs of slot 0               |      | 192   slot 0: answer, 64 bytes       |
+//! |       inputs of slot 1               |      | 256   slot 1: answer                 |
+//! +--------------------------------------+      +--------------------------------------+
+//!                                               | 4096  ring of printed lines          |
 //!                                               |       results of slot 0              |
 //!                                               |       results of slot 1              |
 //!                                               +--------------------------------------+
@@ -92,6 +93,8 @@ pub(crate) mod up {
     pub(crate) const FEEDER_ASLEEP: usize = 68;
     pub(crate) const WORKER_ASLEEP: usize = 72;
     pub(crate) const WORKER_CPU: usize = 76;
+    /// 1 while an instance's initializer runs, before the call that the progress word names; otherwise 0.
+    pub(crate) const INITIALIZING: usize = 80;
     pub(crate) const RING_WRITTEN: usize = 128;
     const ANSWERS: usize = 192;
     const ANSWER_BYTES: usize = 64;

@@ -138,6 +138,12 @@ impl Post {
         self.up.word32(up::HOST_CALL).load(Ordering::Relaxed)
     }
 
+    /// Whether the worker was at an initializer rather than at the call that it named, as it says.
+    pub(crate) fn is_initializing(&self) -> bool {
+        // Relaxed: as in `progress`.
+        self.up.word32(up::INITIALIZING).load(Ordering::Relaxed) != 0
+    }
+
     /// The progress word: generation and number of the call that runs, if any.
     pub(crate) fn progress(&self) -> Option<(u32, u32)> {
         // Relaxed: the word stands for itself, see `Desk::begin`.

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -281,6 +282,22 @@ pub(crate) struct Flags {
     /// fails.
     #[arg(long, help_heading = "Calls")]
     pub(crate) fresh: bool,
+    /// Give a worker a new instance of the module after every N calls
+    #[arg(long, value_name = "N", value_parser = quantity::calls, help_heading = "Calls")]
+    pub(crate) recycle: Option<NonZeroU32>,
+    /// Run a task once in every instance before its first call: load, or load='["words.txt", 3]'
+    ///
+    /// Arguments are a JSON array, an object that binds them by name, or the one that the task takes. The task runs
+    /// within the limits and with the grants of the call that waits for it, and its result is ignored. If it fails, no
+    /// call can run, and the command exits with 96.
+    #[arg(long, value_name = "TASK[=ARGUMENTS]", value_parser = initializer, help_heading = "Calls")]
+    pub(crate) initializer: Option<InitializerFlag>,
+    /// Run the initializer once, and begin all instances where it ended
+    ///
+    /// So that --fresh costs no more than without an initializer. It cannot open shared objects then. A module that
+    /// no snapshot can be taken of runs it in every instance, with a message that says why.
+    #[arg(long, help_heading = "Calls")]
+    pub(crate) snapshot: bool,
 
     /// Have each run of this command be like any other, to the byte of its stdout
     ///
@@ -455,6 +472,14 @@ pub(crate) enum OnError {
     Continue,
 }
 
+/// `--initializer TASK` or `--initializer TASK=ARGUMENTS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InitializerFlag {
+    pub(crate) task: String,
+    /// `None`: it takes none.
+    pub(crate) arguments: Option<String>,
+}
+
 /// `--env NAME` or `--env NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EnvironmentFlag {
@@ -486,6 +511,7 @@ Examples:
   wasmpool map tasks.wasm greet Ada Grace --raw
   wasmpool map ./tasks parse --strings --on-error continue < lines.txt
   wasmpool map tasks.wasm count 0..100 --value counter=i64 --print counter
+  wasmpool map tasks.wasm is_prime 0..100 --initializer prepare_primes=100 --snapshot --fresh
   wasmpool map tasks.wasm words_in /texts/a /texts/b --dir ./texts::/texts::ro
   tail -f log.jsonl | wasmpool map tasks.wasm classify --timeout 250ms
   wasmpool map thumbnail.wasm --arg --width=64 --arg '{}' --raw --dir . a.png b.png
@@ -609,6 +635,18 @@ fn unguarded_error(mut error: clap::Error) -> clap::Error {
         error.insert(kind, ContextValue::String(text));
     }
     error
+}
+
+fn initializer(text: &str) -> Result<InitializerFlag, String> {
+    let text = without_guard(text);
+    let (task, arguments) = match text.split_once('=') {
+        Some((task, arguments)) => (task, Some(arguments.to_owned())),
+        None => (text, None),
+    };
+    if task.is_empty() {
+        return Err("the task's name is missing; give TASK or TASK=ARGUMENTS".to_owned());
+    }
+    Ok(InitializerFlag { task: task.to_owned(), arguments })
 }
 
 pub(super) fn environment(text: &str) -> Result<EnvironmentFlag, String> {

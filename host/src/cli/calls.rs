@@ -8,11 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use wasmpool_abi::Codec;
 
-use super::deliver::{Delivery, line_of};
+use super::args::InitializerFlag;
+use super::cells;
+use super::deliver::{Delivery, line_of, say_frames};
 use super::directory::DirectoryFlag;
 use super::exit::Exit;
 use super::inputs::{
-    Binder, InputError, JsonLines, LINE_BYTES_MAX, Parameters, Piece, Text, refuse_terminal,
+    Binder, Binding, InputError, JsonLines, LINE_BYTES_MAX, Parameters, Piece, Text, refuse_terminal,
 };
 use super::interrupt::on_interrupt;
 use super::objects::Made;
@@ -21,12 +23,13 @@ use super::produce::{Producer, Taking};
 use super::quantity::Workers;
 use super::request::{Calls, Inputs, Isolation};
 use super::{MESSAGE_CHARACTERS_MAX, Refusal, module_file, say};
+use crate::channel::control::Arguments;
 use crate::channel::order::Entry;
 use crate::channel::ring::Stream;
 use crate::pool::job::{Job, Terms, Work};
 use crate::pool::source::{Blocks, Integers, Source};
 use crate::pool::{Builder, Error, ErrorKind, Module, Pool};
-use crate::printable::printable;
+use crate::printable::{printable, printable_name};
 use crate::sandbox::catalog::{Parameter, START_EXPORT, Task};
 
 /// How far beyond the lowest unprinted call others are started, when results are numbers.
@@ -52,8 +55,16 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
     let module = pool.load(&path).map_err(unusable)?;
     // Asked first of all, before memory is taken for shared objects.
     Callee::find(&module, calls).map_err(unusable)?;
+    let module = initialized(module, calls)?;
     let objects = calls.objects.make(&pool).map_err(unusable)?;
-    let module = objects.granted_to(module);
+    let mut module = objects.granted_to(module);
+    if calls.snapshot {
+        module = match module.snapshot() {
+            Err(error) if error.kind() == ErrorKind::Initializer => return Ok(uninitialized(&error)),
+            taken => taken.map_err(unusable)?,
+        };
+        tell_refusal(&module);
+    }
     let callee = Callee::find(&module, calls).map_err(unusable)?;
     let task = callee.task();
     let names: Vec<Option<String>> = task.parameters.iter().map(|parameter| parameter.name.clone()).collect();
@@ -101,6 +112,46 @@ impl<'a> Callee<'a> {
             Self::Task(_, task) => task,
             Self::Program(task) => task,
         }
+    }
+}
+
+/// The module with the initializer that is asked for.
+fn initialized(module: Module, calls: &Calls) -> Result<Module, Refusal> {
+    let Some(InitializerFlag { task: name, arguments }) = &calls.initializer else { return Ok(module) };
+    let (number, task) = module.find(name).map_err(unusable)?;
+    let names: Vec<Option<String>> = task.parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    let kinds: Vec<String> = task.parameters.iter().map(|parameter| parameter.kind.clone()).collect();
+    let parameters = Parameters { task: name, names: &names, kinds: &kinds };
+    let json = Binder::new(Binding::Many, Text::Json, parameters)
+        .and_then(|binder| binder.initializer(arguments.as_deref().unwrap_or("[]")))
+        .map_err(refused)?;
+    let arguments = match (&task.pull, &task.numeric) {
+        (None, Some(numeric)) => {
+            let mut written = Vec::new();
+            cells::cells(&json, &numeric.signature.parameters, &names, &mut written).map_err(|reason| {
+                refused(InputError::Refused(format!("--initializer {}: {reason}", printable_name(name))))
+            })?;
+            Arguments::Cells(written)
+        }
+        _ => Arguments::Json(json.into_bytes()),
+    };
+    Ok(module.initialized_by(number, arguments))
+}
+
+/// Says that an initializer failed: without it nothing can be run.
+fn uninitialized(error: &Error) -> Exit {
+    say(&format!("wasmpool: {}", printable(&error.to_string(), MESSAGE_CHARACTERS_MAX)));
+    if let Some(failure) = error.failure() {
+        say_frames(failure);
+    }
+    Exit::Unusable
+}
+
+/// Says why there is no snapshot, if there is none.
+fn tell_refusal(module: &Module) {
+    if let Some(reason) = module.snapshot_refusal() {
+        let reason = printable(reason, MESSAGE_CHARACTERS_MAX);
+        say(&format!("wasmpool: no snapshot can be taken: {reason}; the initializer runs in every instance"));
     }
 }
 
@@ -157,6 +208,10 @@ fn set_terms(terms: &mut Terms, calls: &Calls) {
     terms.retries = calls.retries;
     terms.stop_on_failure = calls.on_error == super::args::OnError::Stop;
     terms.fresh = calls.isolation == Isolation::Fresh;
+    terms.recycle = match calls.isolation {
+        Isolation::Recycled(calls) => calls.get(),
+        Isolation::Reuse | Isolation::Fresh => 0,
+    };
     terms.timed = calls.shape == Shape::Records;
 }
 
@@ -272,7 +327,7 @@ impl Plan<'_> {
                 Ok(Some(pieces))
             }
             Inputs::OneCall(arguments) => {
-                let binder = bind(super::inputs::Binding::Many)?;
+                let binder = bind(Binding::Many)?;
                 Ok(Some(vec![binder.call(arguments).map_err(refused)?]))
             }
             Inputs::Stdin(binding) => {
@@ -394,7 +449,8 @@ fn finish(
     input: Option<InputEnd>,
     ending: &Ending,
 ) -> Result<Exit, Refusal> {
-    if let Some(failure) = error.as_ref().and_then(Error::failure) {
+    let of_call = error.as_ref().filter(|error| error.kind() == ErrorKind::Call).and_then(Error::failure);
+    if let Some(failure) = of_call {
         delivery.put_last(failure);
     }
     let written = delivery.close().map_or(Ok(0), ResultStream::finish).and_then(|_| last_words());
@@ -415,9 +471,12 @@ fn finish(
         say("wasmpool: the job's deadline passed; calls that had not ended were stopped");
         return Ok(Exit::Deadline);
     }
-    if let Some(failure) = error.as_ref().and_then(Error::failure) {
+    if let Some(failure) = of_call {
         say(&line_of(failure));
         return Ok(Exit::CallsFailed);
+    }
+    if let Some(error) = error.as_ref().filter(|error| error.kind() == ErrorKind::Initializer) {
+        return Ok(uninitialized(error));
     }
     if let Some(error) = error {
         return Err(unusable(error));

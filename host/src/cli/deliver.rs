@@ -274,12 +274,18 @@ impl Sink for Delivery {
 
 /// What stderr says about a failed call.
 pub(super) fn line_of(failure: &Failure) -> String {
-    let mut line = failure_line(failure.index(), None, &ending(failure.kind(), failure.message()));
-    for frame in failure.backtrace().lines() {
-        line.push_str("\n  ");
-        line.push_str(&crate::printable::printable(frame, FRAME_CHARACTERS_MAX).to_string());
-    }
-    line
+    let line = failure_line(failure.index(), None, &ending(failure.kind(), failure.message()));
+    frames_of(failure).fold(line, |line, frame| line + "\n" + &frame)
+}
+
+/// Says the stack of a failure, whose message has been said.
+pub(super) fn say_frames(failure: &Failure) {
+    frames_of(failure).for_each(|frame| say(&frame));
+}
+
+fn frames_of(failure: &Failure) -> impl Iterator<Item = String> {
+    let shown = |frame| format!("  {}", crate::printable::printable(frame, FRAME_CHARACTERS_MAX));
+    failure.backtrace().lines().map(shown)
 }
 
 /// Most characters of a stack frame that are shown.

@@ -2,7 +2,7 @@
 //!
 //! The parsers' errors are the ends of clap's: `invalid value '0' for '--timeout <DURATION>': ` and then ours.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -51,6 +51,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Err("no call can end in no time; leave the flag away for the default".to_owned());
     }
     Ok(duration)
+}
+
+/// A number of calls, at least one.
+pub(crate) fn calls(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("give a number of calls from 1 to {}", u32::MAX))
 }
 
 /// A number of bytes: `64MiB`, `1GiB`, `512KiB`, `1MB` (a million), or plain bytes. Units in any case.

@@ -1,10 +1,11 @@
 //! The command line as meant: flags checked against each other and turned into the modes they stand for.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InspectArguments, JailFlags, MapInput,
-    OnError, OneCall, ProgramFlags, RunArguments, Target, Verb,
+    Arguments, DoctorArguments, EachInput, EnvironmentFlag, Flags, InitializerFlag, InspectArguments,
+    JailFlags, MapInput, OnError, OneCall, ProgramFlags, RunArguments, Target, Verb,
 };
 use super::bench::Bench;
 use super::directory::DirectoryFlag;
@@ -46,6 +47,9 @@ pub(crate) struct Calls {
     pub(crate) on_error: OnError,
     pub(crate) retries: u32,
     pub(crate) isolation: Isolation,
+    pub(crate) initializer: Option<InitializerFlag>,
+    /// Whether it runs once for all instances.
+    pub(crate) snapshot: bool,
     /// Where each run is to be like any other.
     pub(crate) seed: Option<u64>,
     pub(crate) limits: Limits,
@@ -77,6 +81,8 @@ pub(crate) enum Isolation {
     Reuse,
     /// For one call.
     Fresh,
+    /// For so many calls.
+    Recycled(NonZeroU32),
 }
 
 impl Request {
@@ -127,7 +133,13 @@ impl Request {
             order: if flags.unordered { Order::Completion } else { Order::Input },
             on_error: flags.on_error,
             retries: flags.retries,
-            isolation: if flags.fresh { Isolation::Fresh } else { Isolation::Reuse },
+            isolation: match flags.recycle {
+                Some(calls) => Isolation::Recycled(calls),
+                None if flags.fresh => Isolation::Fresh,
+                None => Isolation::Reuse,
+            },
+            initializer: flags.initializer,
+            snapshot: flags.snapshot,
             seed: flags.deterministic,
             limits: checked(flags.limits.limits())?,
             directories: flags.dir,
@@ -198,6 +210,21 @@ fn check_agreement(flags: &Flags, inputs: &Inputs) -> Result<(), String> {
                 .to_owned(),
         );
     }
+    let other = flags.recycle.and(match (flags.fresh, flags.deterministic) {
+        (true, _) => Some("--fresh"),
+        (false, Some(_)) => Some("--deterministic"),
+        (false, None) => None,
+    });
+    if let Some(other) = other {
+        return Err(format!(
+            "--recycle keeps an instance for some calls, but {other} gives each call its own; leave one of them away"
+        ));
+    }
+    if flags.snapshot && flags.initializer.is_none() {
+        return Err("--snapshot begins all instances where an initializer ended, and none is given; add \
+                    --initializer TASK"
+            .to_owned());
+    }
     let arrays_wanted = matches!(inputs, Inputs::Given(Binding::Many, _) | Inputs::Stdin(Binding::Many));
     if flags.strings && arrays_wanted {
         return Err(
@@ -265,6 +292,15 @@ mod tests {
         check_refused("map m t --raw --format array", "--raw prints plain lines");
         check_refused("starmap m t --strings", "--strings gives each call one string");
         check_refused("map m t --env GONE", "--env GONE: not set here");
+        check_refused(
+            "map m t --recycle 3 --fresh",
+            "--recycle keeps an instance for some calls, but --fresh",
+        );
+        check_refused(
+            "map m t --recycle 3 --deterministic",
+            "--recycle keeps an instance for some calls, but --det",
+        );
+        check_refused("map m t --snapshot", "--snapshot begins all instances where an initializer ended");
         check_refused("map m t --unordered --deterministic", "--unordered prints results as they finish");
         check_refused("map m t --timeout 2s --deadline 1s", "--timeout 2s contradicts --deadline 1s");
         check_refused("map m t --max-stack 1KiB", "--max-stack 1 KiB: choose from 16 KiB to 16 MiB");
@@ -276,6 +312,24 @@ mod tests {
         assert_eq!(seed("map m t 1 2"), None);
         assert_eq!(seed("map m t --deterministic 1 2"), Some(0));
         assert_eq!(seed("map m t --deterministic=7 1 2"), Some(7));
+    }
+
+    #[test]
+    fn an_initializer_has_a_name_and_perhaps_arguments() {
+        let initializer = |line| {
+            let flag = meant(line).expect("accepted").initializer.expect("an initializer");
+            (flag.task, flag.arguments)
+        };
+        assert_eq!(initializer("map m t --initializer load"), ("load".to_owned(), None));
+        assert_eq!(
+            initializer("map m t --initializer load=[1]"),
+            ("load".to_owned(), Some("[1]".to_owned()))
+        );
+        assert_eq!(initializer("map m t --initializer load="), ("load".to_owned(), Some(String::new())));
+        assert_eq!(initializer("map m t --initializer f={\"a\":\"=\"}").1.as_deref(), Some("{\"a\":\"=\"}"));
+        assert!(meant("map m t --initializer load --snapshot").expect("accepted").snapshot);
+        let recycled = meant("map m t --recycle 3").expect("accepted").isolation;
+        assert_eq!(recycled, Isolation::Recycled(NonZeroU32::new(3).expect("not zero")));
     }
 
     #[test]

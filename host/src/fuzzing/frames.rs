@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::control::{
-    CodeKind, Compile, CompilerSays, DirRights, Directory, Grant, Hello, HelloBack, InstanceLimits, Load,
-    NumericEntry, Run, Service, TaskEntries, VERSION, Wishes, WorkerSays, decode, encode, quoted,
+    Arguments, CodeKind, Compile, CompilerSays, DirRights, Directory, Form, Grant, Hello, HelloBack,
+    Initializer, InstanceLimits, Load, NumericEntry, Run, Service, TaskEntries, VERSION, Wishes, WorkerSays,
+    decode, encode, quoted,
 };
 use crate::shm::object::Party;
 use crate::shm::object::ground::Rights;
@@ -24,7 +25,7 @@ pub(super) fn run(data: &[u8]) {
             }
         }
         2 => {
-            if let Some(CompilerSays::Invalid(text)) = read(bytes) {
+            if let Some(CompilerSays::Invalid(text) | CompilerSays::Unsuitable(text)) = read(bytes) {
                 check_quoted(&text);
             }
         }
@@ -66,10 +67,15 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         seed(2, written(&CompilerSays::Compiled)),
         seed(2, written(&CompilerSays::Invalid("type mismatch".into()))),
         seed(3, written(&Hello { version: VERSION, supervisor: 1, wishes: Wishes::default() })),
-        seed(4, written(&Load { party: Party::new(3) })),
+        seed(4, written(&Load { party: Party::new(3), snapshot_bytes: None })),
         seed(
             5,
-            written(&Compile { memory_bytes_max: 1 << 32, cpu_seconds_max: 60, code: CodeKind::default() }),
+            written(&Compile {
+                memory_bytes_max: 1 << 32,
+                cpu_seconds_max: 60,
+                code: CodeKind::default(),
+                form: Form::Warmed { module_bytes_max: 1 << 28 },
+            }),
         ),
         seed(
             6,
@@ -112,6 +118,7 @@ fn service() -> Service {
             TaskEntries { pull: Some("wasmpool:task:echo".into()), numeric: None },
         ],
         stand_ins: vec!["cube".into()],
+        initializer: Some(Initializer { task: 1, arguments: Arguments::Json(b"[1]".to_vec()) }),
         grants: grants.collect(),
         directories: vec![directory()],
     }

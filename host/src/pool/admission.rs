@@ -1,4 +1,5 @@
-//! A module together with the shared objects and directories that its calls may open.
+//! A module together with the shared objects and directories that its calls may open, and the way in which its
+//! instances begin.
 //!
 //! Rights are fixed when a worker is told its module, so that a module with grants is, to everybody who schedules,
 //! a module of its own: another queue, other workers. Its code is the same. It is made when the first job needs it,
@@ -8,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::directories::{self, GrantedDirectory};
 use super::error::{Error, ErrorKind};
+use super::initializer::Start;
 use super::module::ModuleState;
 use super::objects::{Entry, Granted};
 use super::shared::Shared;
@@ -17,15 +19,32 @@ use crate::shm::object::ground::Rights;
 pub(super) struct Admission {
     shared: Arc<Shared>,
     state: Arc<ModuleState>,
+    start: Option<Start>,
 }
 
 impl Admission {
-    /// Whether these are its grants.
-    pub(super) fn is_of(&self, granted: &[Granted], directories: &[Arc<GrantedDirectory>]) -> bool {
+    /// For a module that is on the list.
+    pub(super) fn new(shared: Arc<Shared>, state: Arc<ModuleState>, start: Option<Start>) -> Self {
+        Self { shared, state, start }
+    }
+
+    /// Whether these are its grants, and its instances begin so.
+    pub(super) fn is_of(
+        &self,
+        granted: &[Granted],
+        directories: &[Arc<GrantedDirectory>],
+        start: Option<&Start>,
+    ) -> bool {
+        let begins_so = match (&self.start, start) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is_same(other),
+            _ => false,
+        };
         let is_same = |(one, other): (&Granted, &Granted)| {
             Arc::ptr_eq(&one.entry, &other.entry) && one.rights == other.rights
         };
-        self.state.granted.len() == granted.len()
+        begins_so
+            && self.state.granted.len() == granted.len()
             && self.state.granted.iter().zip(granted).all(is_same)
             && are_same(&self.state.directories, directories)
     }
@@ -51,6 +70,8 @@ pub(super) struct Use {
     granted: Vec<Granted>,
     /// All of them, the pool's first.
     directories: Vec<Arc<GrantedDirectory>>,
+    /// How its instances begin, if not as the module says.
+    start: Option<Start>,
     /// Shared by all who have the same grants from the same hand, so that it outlives a task that is used once.
     admission: Arc<OnceLock<Arc<Admission>>>,
 }
@@ -58,7 +79,7 @@ pub(super) struct Use {
 impl Use {
     pub(super) fn new(shared: Arc<Shared>, base: Arc<ModuleState>) -> Self {
         let directories = base.directories.to_vec();
-        Self { shared, base, granted: Vec::new(), directories, admission: Arc::default() }
+        Self { shared, base, granted: Vec::new(), directories, start: None, admission: Arc::default() }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -84,8 +105,39 @@ impl Use {
     ///
     /// [`ErrorKind::Setting`] when it contradicts another one.
     pub(super) fn grant_directory(&mut self, directory: Arc<GrantedDirectory>) -> Result<(), Error> {
+        directories::with_one_more(&mut self.directories, directory)?;
+        self.change_start(|start, shared, base, directories| {
+            start.as_mut().map_or(Ok(()), |start| start.renew(shared, base, directories))
+        })
+    }
+
+    /// Has its instances begin so.
+    pub(super) fn start(&mut self, start: Start) {
         self.admission = Arc::default();
-        directories::with_one_more(&mut self.directories, directory)
+        self.start = Some(start);
+    }
+
+    /// How its instances begin, if not as the module says.
+    pub(super) fn started(&self) -> Option<&Start> {
+        self.start.as_ref()
+    }
+
+    /// Changes how its instances begin.
+    ///
+    /// # Errors
+    ///
+    /// Those of `change`.
+    pub(super) fn change_start(
+        &mut self,
+        change: impl FnOnce(
+            &mut Option<Start>,
+            &Arc<Shared>,
+            &ModuleState,
+            &[Arc<GrantedDirectory>],
+        ) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.admission = Arc::default();
+        change(&mut self.start, &self.shared, &self.base, &self.directories)
     }
 
     /// The module that jobs are given to.
@@ -106,23 +158,25 @@ impl Use {
             );
             return Err(Error::new(ErrorKind::Setting, text));
         }
-        if self.granted.is_empty() && are_same(&self.directories, &self.base.directories) {
+        let is_as_loaded = self.granted.is_empty() && are_same(&self.directories, &self.base.directories);
+        if is_as_loaded && self.start.is_none() {
             return Ok(&self.base);
         }
         if let Some(admission) = self.admission.get() {
             return Ok(&admission.state);
         }
-        let admission = self.base.admissions.find_or(&self.granted, &self.directories, || self.admit())?;
+        let (granted, directories, start) = (&self.granted, &self.directories, self.start.as_ref());
+        let admission = self.base.admissions.find_or(granted, directories, start, || self.admit())?;
         Ok(&self.admission.get_or_init(|| admission).state)
     }
 
     fn admit(&self) -> Result<Arc<Admission>, Error> {
         let (granted, directories) = (self.granted.clone().into(), self.directories.clone().into());
-        let state = self.base.with_grants(granted, directories).map_err(|error| {
+        let state = self.base.with_grants(granted, directories, self.start.as_ref()).map_err(|error| {
             let text = format!("module {} cannot be handed to workers with its grants", self.base.name);
             Error::new(ErrorKind::SetUp, text).with_source(error)
         })?;
         self.shared.add_module(Arc::clone(&state));
-        Ok(Arc::new(Admission { shared: Arc::clone(&self.shared), state }))
+        Ok(Arc::new(Admission::new(Arc::clone(&self.shared), state, self.start.clone())))
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::error::{Error, ErrorKind};
 use super::limits::bytes;
 use super::module::Artifact;
 use crate::channel::control::{
-    CodeKind, Compile, CompilerSays, Control, ControlError, Hello, HelloBack, VERSION, Wishes, quoted,
+    CodeKind, Compile, CompilerSays, Control, ControlError, Form, Hello, HelloBack, VERSION, Wishes, quoted,
 };
 use crate::printable::printable;
 use crate::process::child::Exit;
@@ -65,6 +65,38 @@ const LAST_WORDS_CHARACTERS_MAX: usize = 200;
 /// How long a process may take to be started and say hello.
 pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// What a module was compiled from, for when it is compiled again in another form.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    /// The module in binary form.
+    pub(crate) wasm: Vec<u8>,
+    pub(crate) code: CodeKind,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) terms: CompileTerms,
+    /// Most bytes that a module may have.
+    pub(crate) module_bytes_max: u64,
+}
+
+impl Origin {
+    /// Compiles the module in this form; `region` is what [`Form::Warmed`] asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`artifact`]; also [`ErrorKind::Module`] when there can be no such form, with nothing but the reason.
+    pub(crate) fn compile(
+        &self,
+        name: &str,
+        executable: &Executable,
+        form: Form,
+        region: Option<BorrowedFd<'_>>,
+    ) -> Result<Artifact, Error> {
+        let source = Source { wasm: &self.wasm, name, kind: self.code, form, region };
+        // What an initializer leaves may be another thing each time.
+        let cache = self.cache.as_ref().filter(|_| region.is_none());
+        source.artifact(executable, cache, &self.terms)
+    }
+}
+
 /// Compiles a module, or finds that it was compiled before.
 ///
 /// # Errors
@@ -78,16 +110,38 @@ pub(crate) fn artifact(
     cache: Option<&Cache>,
     terms: &CompileTerms,
 ) -> Result<Artifact, Error> {
-    let key = cache.map(|cache| cache.entry(wasm, kind));
-    if let Some(found) = key.as_deref().and_then(read_entry) {
-        return Ok(found);
+    Source { wasm, name, kind, form: Form::Plain, region: None }.artifact(executable, cache, terms)
+}
+
+/// What is compiled, and how.
+struct Source<'a> {
+    wasm: &'a [u8],
+    /// For messages.
+    name: &'a str,
+    kind: CodeKind,
+    form: Form,
+    /// The instance that a warmed module begins as.
+    region: Option<BorrowedFd<'a>>,
+}
+
+impl Source<'_> {
+    fn artifact(
+        &self,
+        executable: &Executable,
+        cache: Option<&Cache>,
+        terms: &CompileTerms,
+    ) -> Result<Artifact, Error> {
+        let key = cache.map(|cache| cache.entry(self.wasm, self.kind, self.form));
+        if let Some(found) = key.as_deref().and_then(read_entry) {
+            return Ok(found);
+        }
+        let (artifact, code) = self.compile(executable, terms)?;
+        if let Some(path) = key {
+            // A cache that cannot be written costs time at the next start and nothing else.
+            let _ = write_entry(&path, &code);
+        }
+        Ok(artifact)
     }
-    let (artifact, code) = compile(wasm, name, executable, kind, terms)?;
-    if let Some(path) = key {
-        // A cache that cannot be written costs time at the next start and nothing else.
-        let _ = write_entry(&path, &code);
-    }
-    Ok(artifact)
 }
 
 /// The two images of an artifact, for the cache.
@@ -106,50 +160,66 @@ impl Code {
     }
 }
 
-fn compile(
-    wasm: &[u8],
-    name: &str,
-    executable: &Executable,
-    kind: CodeKind,
-    terms: &CompileTerms,
-) -> Result<(Artifact, Code), Error> {
-    let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
-    };
-    let (control, theirs) = Control::pair().map_err(|error| set_up(error.into()))?;
-    let (died, death) = std::sync::mpsc::channel();
-    let on_death = Box::new(move |exit| {
-        // A caller that has its answer does not wait for the end.
-        let _ = died.send(exit);
-    });
-    let child = nursery::spawn(Role::Compiler, executable, theirs, on_death);
-    let child = child.map_err(|error| set_up(error.into()))?;
-    let files = Files::new().map_err(|error| set_up(error.into()))?;
-    greet(&control, terms.wishes).map_err(|error| set_up(error.into()))?;
-    let says = talk(&control, wasm, kind, &files, terms).map_err(|error| {
-        let reason = match error {
-            ControlError::Closed => {
-                let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
-                reason_of_death(exit, &files.read_last_words(), terms)
-            }
-            ControlError::TimedOut(_) => took_too_long(terms),
-            other => return set_up(other.into()),
+impl Source<'_> {
+    fn compile(&self, executable: &Executable, terms: &CompileTerms) -> Result<(Artifact, Code), Error> {
+        let name = self.name;
+        let set_up = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(ErrorKind::SetUp, format!("module {name} cannot be compiled")).with_source(error)
         };
-        Error::new(ErrorKind::Module, format!("compiling module {name} {reason}"))
-    })?;
-    drop(child);
-    match says {
-        CompilerSays::Refused(reason) => Err(set_up(reason.into())),
-        CompilerSays::Invalid(reason) => {
-            let text = format!("module {name} is not valid: {}", quoted(&reason));
-            Err(Error::new(ErrorKind::Module, text))
+        let (control, theirs) = Control::pair().map_err(|error| set_up(error.into()))?;
+        let (died, death) = std::sync::mpsc::channel();
+        let on_death = Box::new(move |exit| {
+            // A caller that has its answer does not wait for the end.
+            let _ = died.send(exit);
+        });
+        let child = nursery::spawn(Role::Compiler, executable, theirs, on_death);
+        let child = child.map_err(|error| set_up(error.into()))?;
+        let files = Files::new().map_err(|error| set_up(error.into()))?;
+        greet(&control, terms.wishes).map_err(|error| set_up(error.into()))?;
+        let says = self.talk(&control, &files, terms).map_err(|error| {
+            let reason = match error {
+                ControlError::Closed => {
+                    let exit = death.recv_timeout(START_TIME_MAX).unwrap_or(Exit::Unknown);
+                    reason_of_death(exit, &files.read_last_words(), terms)
+                }
+                ControlError::TimedOut(_) => took_too_long(terms),
+                other => return set_up(other.into()),
+            };
+            Error::new(ErrorKind::Module, format!("compiling module {name} {reason}"))
+        })?;
+        drop(child);
+        match says {
+            CompilerSays::Refused(reason) => Err(set_up(reason.into())),
+            CompilerSays::Invalid(reason) => {
+                let text = format!("module {name} is not valid: {}", quoted(&reason));
+                Err(Error::new(ErrorKind::Module, text))
+            }
+            CompilerSays::Unsuitable(reason) => Err(Error::new(ErrorKind::Module, quoted(&reason))),
+            CompilerSays::Compiled => {
+                // A copy, sealed here: what the compiler still does to its files changes nothing.
+                let code = files.read().map_err(|error| set_up(error.into()))?;
+                let artifact = code.seal().map_err(|error| set_up(error.into()))?;
+                Ok((artifact, code))
+            }
         }
-        CompilerSays::Compiled => {
-            // A copy, sealed here: what the compiler still does to its files changes nothing.
-            let code = files.read().map_err(|error| set_up(error.into()))?;
-            let artifact = code.seal().map_err(|error| set_up(error.into()))?;
-            Ok((artifact, code))
-        }
+    }
+
+    fn talk(
+        &self,
+        control: &Control,
+        files: &Files,
+        terms: &CompileTerms,
+    ) -> Result<CompilerSays, ControlError> {
+        // The processor's time is limited for the case that nobody is left to look at the clock.
+        let cpu_seconds_max = terms.time_max.as_secs().saturating_add(1);
+        let (code, form) = (self.kind, self.form);
+        let request = Compile { memory_bytes_max: terms.memory_bytes_max, cpu_seconds_max, code, form };
+        let wasm = sealed_file("wasmpool-wasm", self.wasm)?;
+        let mut descriptors =
+            vec![wasm.as_fd(), files.module.as_fd(), files.drivers.as_fd(), files.last_words.as_fd()];
+        descriptors.extend(self.region);
+        control.send(&request, &descriptors)?;
+        control.receive(terms.time_max)
     }
 }
 
@@ -190,22 +260,6 @@ impl Files {
         let length = self.last_words.read_at(&mut bytes, 0).unwrap_or(0);
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     }
-}
-
-fn talk(
-    control: &Control,
-    wasm: &[u8],
-    code: CodeKind,
-    files: &Files,
-    terms: &CompileTerms,
-) -> Result<CompilerSays, ControlError> {
-    // The processor's time is limited for the case that nobody is left to look at the clock.
-    let cpu_seconds_max = terms.time_max.as_secs().saturating_add(1);
-    let request = Compile { memory_bytes_max: terms.memory_bytes_max, cpu_seconds_max, code };
-    let wasm = sealed_file("wasmpool-wasm", wasm)?;
-    let descriptors = [wasm.as_fd(), files.module.as_fd(), files.drivers.as_fd(), files.last_words.as_fd()];
-    control.send(&request, &descriptors)?;
-    control.receive(terms.time_max)
 }
 
 /// What is said when memory runs out: by the standard library before it aborts, by the code generator, by the system.
@@ -286,10 +340,14 @@ impl Cache {
     }
 
     /// Path of the entry for a module: its name tells the bytes, the engine and the machine.
-    fn entry(&self, wasm: &[u8], kind: CodeKind) -> PathBuf {
+    fn entry(&self, wasm: &[u8], kind: CodeKind, form: Form) -> PathBuf {
         let mut hash = Sha256::new();
         hash.update(Sha256::digest(wasm));
         hash.update(settings_key(kind));
+        if form != Form::Plain {
+            // The rewriting is of the engine's version, too.
+            hash.update(format!("; {form:?}"));
+        }
         let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         self.directory.join(name)
     }
@@ -360,7 +418,7 @@ mod tests {
     fn stored() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = Cache::at(&directory.path().join("cache")).expect("a cache");
-        let path = cache.entry(b"wasm", CodeKind::default());
+        let path = cache.entry(b"wasm", CodeKind::default(), Form::Plain);
         write_entry(&path, &code()).expect("written");
         (directory, path)
     }
@@ -402,8 +460,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = Cache::at(directory.path()).expect("a cache");
         let plain = CodeKind::default();
-        assert_ne!(cache.entry(b"a", plain), cache.entry(b"b", plain));
+        let entry = |wasm, kind| cache.entry(wasm, kind, Form::Plain);
+        assert_ne!(entry(b"a", plain), entry(b"b", plain));
         let counting = CodeKind { counts_fuel: true, ..plain };
-        assert_ne!(cache.entry(b"a", plain), cache.entry(b"a", counting));
+        assert_ne!(entry(b"a", plain), entry(b"a", counting));
+        assert_ne!(entry(b"a", plain), cache.entry(b"a", plain, Form::Instrumented));
     }
 }

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Signature,
     /// A call failed; [`Error::failure`] has which and how.
     Call,
+    /// The module's initializer failed, so that no call of the job can run; [`Error::failure`] has how.
+    Initializer,
     /// The module keeps killing workers and is not run any more.
     Quarantined,
     /// The job took longer than it may.
@@ -50,7 +52,8 @@ impl Error {
     }
 
     pub(crate) fn call(failure: Failure) -> Self {
-        Self::new(ErrorKind::Call, failure.to_string()).with_source(failure)
+        let kind = if failure.initializer().is_some() { ErrorKind::Initializer } else { ErrorKind::Call };
+        Self::new(kind, failure.to_string()).with_source(failure)
     }
 
     /// What sort of thing went wrong.
@@ -59,7 +62,7 @@ impl Error {
         self.kind
     }
 
-    /// The call that failed, when that is what went wrong.
+    /// The call that failed, when that is what went wrong, or the one whose initializer did.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         self.source.as_ref()?.downcast_ref()
@@ -76,7 +79,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         // The failure of a call is the text of the error already; a chain would print it twice.
         match self.kind {
-            ErrorKind::Call => None,
+            ErrorKind::Call | ErrorKind::Initializer => None,
             _ => self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static)),
         }
     }

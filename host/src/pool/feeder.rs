@@ -639,13 +639,23 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
         bonds.stake.iter().for_each(Stake::bury);
     }
     let artifact = &module.artifact;
-    let descriptors =
-        [artifact.module.as_fd(), artifact.drivers.as_fd(), down.as_fd(), up.as_fd(), module.load.as_fd()];
+    let mut descriptors = vec![
+        artifact.module.as_fd(),
+        artifact.drivers.as_fd(),
+        down.as_fd(),
+        up.as_fd(),
+        module.load.as_fd(),
+    ];
+    descriptors.extend(module.model.iter().map(|model| model.region.as_fd()));
+    let snapshot_bytes = module.model.as_ref().map(|model| model.bytes);
     let ended = |child: &Child, what: &dyn std::fmt::Display| {
         let end = child.death().map_or_else(|| what.to_string(), |exit| exit.to_string());
         LoadProblem::Broke(format!("{end} while it loaded the module"))
     };
-    blank.control.send(&Load { party }, &descriptors).map_err(|error| ended(&blank.child, &error))?;
+    blank
+        .control
+        .send(&Load { party, snapshot_bytes }, &descriptors)
+        .map_err(|error| ended(&blank.child, &error))?;
     for granted in module.granted.chunks(DESCRIPTORS_MAX) {
         let descriptors: Result<Vec<_>, _> =
             granted.iter().map(|granted| granted.entry.descriptor(granted.rights)).collect();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use wasmpool_abi::Codec;
 
 use super::chunk::Chunk;
+use super::compile::Origin;
 use super::gather::{Gather, ResultForm};
 use super::job::{Job, Terms, Work};
 use super::module::{Artifact, ModuleState};
@@ -68,11 +69,13 @@ impl Stage {
             environment: Vec::new(),
             tasks: Vec::new(),
             stand_ins: Vec::new(),
+            initializer: None,
             grants: Vec::new(),
             directories: Vec::new(),
         };
-        let module = ModuleState::new("fuzz".into(), catalog, artifact, service, Arc::new([]))
-            .expect("a module's files");
+        let module =
+            ModuleState::new("fuzz".into(), catalog, artifact, service, Arc::default(), Origin::default())
+                .expect("a module's files");
         Self { post, worker, module }
     }
 
@@ -305,7 +308,7 @@ pub(crate) fn results(data: &[u8]) {
         drop(super::cells::read::<(f32, i32)>(cells, numbers));
     }
     for kind in (0..9).filter_map(EndKind::from_code) {
-        let told = Failure::told(0, kind, data);
+        let told = Failure::told(0, kind, data, Some("f"));
         // Each byte that is no text has become a character of three.
         assert!(told.message().len() <= 3 * MESSAGE_BYTES_MAX);
         assert!(told.backtrace().len() <= 3 * BACKTRACE_BYTES_MAX);

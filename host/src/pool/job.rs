@@ -54,6 +54,17 @@ pub(crate) struct Terms {
     pub(crate) result_depth_max: u32,
 }
 
+impl Terms {
+    /// How often something that ended like this is tried again.
+    fn retries_of(&self, kind: FailureKind) -> u32 {
+        match kind {
+            FailureKind::WorkerLost(_) => self.retries.max(self.lost_retries),
+            kind if kind.is_worth_a_retry() => self.retries,
+            _ => 0,
+        }
+    }
+}
+
 /// What a job runs: a task of a module, entered in one way.
 pub(crate) struct Work {
     pub(crate) module: Arc<ModuleState>,
@@ -132,6 +143,8 @@ struct State {
     /// Lowest call that failed for good, in a job that stops for that.
     failure: Option<Failure>,
     failures: u64,
+    /// How often an initializer has failed.
+    failed_initializers: u32,
     /// Attempts already made of calls that were tried before and are not settled.
     attempts: BTreeMap<u64, u32>,
     /// Calls whose inputs could not be encoded.
@@ -186,6 +199,7 @@ impl Job {
             settled: Spans::default(),
             failure: None,
             failures: 0,
+            failed_initializers: 0,
             attempts: BTreeMap::new(),
             refused: BTreeMap::new(),
             pace: Pace::default(),
@@ -364,13 +378,7 @@ impl Job {
         let attempt = {
             let mut state = self.state();
             let before = state.attempts.get(&call).copied().unwrap_or(0);
-            let Terms { retries, lost_retries, .. } = self.work.terms;
-            let allowed = match failure.kind() {
-                FailureKind::WorkerLost(_) => retries.max(lost_retries),
-                kind if kind.is_worth_a_retry() => retries,
-                _ => 0,
-            };
-            let tries_again = before < allowed;
+            let tries_again = before < self.work.terms.retries_of(failure.kind());
             if tries_again && !state.is_over() && call < state.goal() {
                 state.attempts.insert(call, before + 1);
                 return Verdict::Retry;
@@ -379,6 +387,29 @@ impl Job {
         };
         self.conclude(failure.on(worker, attempt));
         self.settle(call..call + 1);
+        Verdict::Final
+    }
+
+    /// Judges a call whose instance could not be made, because the module's initializer failed. Without instances no
+    /// call can run, so a failure that is final ends the job, whatever it does about calls that fail.
+    ///
+    /// Attempts are counted for the whole job: with those under way, that bounds them, however many calls wait.
+    /// `was_tried` tells that this is one, and not a call that an earlier failure in its chunk has kept from being run.
+    pub(crate) fn failed_to_initialize(&self, failure: Failure, worker: usize, was_tried: bool) -> Verdict {
+        if !self.wants(failure.index()) {
+            return self.failed(failure, worker);
+        }
+        let attempts = {
+            let mut state = self.state();
+            let allowed = self.work.terms.retries_of(failure.kind());
+            let tries_again = !was_tried || state.failed_initializers < allowed;
+            state.failed_initializers += u32::from(was_tried);
+            if tries_again && !state.is_over() {
+                return Verdict::Retry;
+            }
+            state.failed_initializers
+        };
+        self.cancel(Some(failure.on(worker, attempts)));
         Verdict::Final
     }
 

@@ -25,6 +25,7 @@ mod feeder;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod gather;
+mod initializer;
 pub(crate) mod job;
 pub(crate) mod limits;
 pub(crate) mod module;
@@ -61,7 +62,7 @@ pub use task::Task;
 
 use self::admission::Use;
 pub use self::compile::{COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT};
-use self::compile::{Cache, CompileTerms};
+use self::compile::{Cache, CompileTerms, Origin};
 use self::directories::GrantedDirectory;
 use self::feeder::Feeder;
 use self::job::Terms;
@@ -96,7 +97,7 @@ const REASON_CHARACTERS_MAX: usize = 1000;
 const LOST_RETRIES_DEFAULT: u32 = 3;
 
 /// Most bytes of an instance's initial memory that are cleared by hand rather than given back between instances.
-const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
+pub(crate) const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
 
 /// A pool of worker processes.
 ///
@@ -235,10 +236,14 @@ impl Pool {
             environment: self.settings.environment.clone(),
             tasks: module::task_entries(&catalog),
             stand_ins: module::stand_ins(&catalog),
+            initializer: None,
             grants: Vec::new(),
             directories: Vec::new(),
         };
-        let state = ModuleState::new(name.clone(), catalog, artifact, service, Arc::clone(&self.directories));
+        let (terms, module_bytes_max) = (*compiling, limits.module_bytes);
+        let origin = Origin { wasm, code, cache, terms, module_bytes_max };
+        let directories = Arc::clone(&self.directories);
+        let state = ModuleState::new(name.clone(), catalog, artifact, service, directories, origin);
         let state = state.map_err(|error| {
             Error::new(ErrorKind::SetUp, format!("module {name} cannot be handed to workers"))
                 .with_source(error)

@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crossbeam_deque::Injector;
 
+use super::KEEP_RESIDENT_BYTES_MAX;
 use super::admission::Admission;
 use super::chunk::Chunk;
+use super::compile::Origin;
 use super::directories::{self, GrantedDirectory};
 use super::error::{Error, ErrorKind};
+use super::initializer::{Model, Start};
 use super::job::Job;
 use super::limits::{Limit, Limits};
 use super::objects::{self, Granted};
@@ -46,6 +49,12 @@ pub(crate) struct ModuleState {
     pub(crate) granted: Arc<[Granted]>,
     /// The directories that its calls may work in, in the order of the service's.
     pub(crate) directories: Arc<[Arc<GrantedDirectory>]>,
+    /// What it was compiled from.
+    pub(crate) origin: Arc<Origin>,
+    /// Name of the task that its instances begin with.
+    initializer: Option<Arc<str>>,
+    /// Where its worker copies an instance to, when that is all it is there for.
+    pub(crate) model: Option<Arc<Model>>,
     /// The same module with other grants.
     pub(super) admissions: Admissions,
     /// Chunks that anyone may take: single calls, retries, and what dead workers left.
@@ -71,7 +80,7 @@ pub(crate) struct ModuleState {
 pub(super) struct Admissions(Mutex<Vec<Weak<Admission>>>);
 
 impl Admissions {
-    /// The living one with these grants, else the one that `make` makes.
+    /// The living one with these grants and this start, else the one that `make` makes.
     ///
     /// # Errors
     ///
@@ -80,11 +89,12 @@ impl Admissions {
         &self,
         granted: &[Granted],
         directories: &[Arc<GrantedDirectory>],
+        start: Option<&Start>,
         make: impl FnOnce() -> Result<Arc<Admission>, Error>,
     ) -> Result<Arc<Admission>, Error> {
         let mut admissions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut living = admissions.iter().filter_map(Weak::upgrade);
-        let living = living.find(|admission| admission.is_of(granted, directories));
+        let living = living.find(|admission| admission.is_of(granted, directories, start));
         if let Some(admission) = living {
             return Ok(admission);
         }
@@ -93,6 +103,16 @@ impl Admissions {
         admissions.push(Arc::downgrade(&admission));
         Ok(admission)
     }
+}
+
+/// In what a module differs from the others of its bytes.
+struct Variant {
+    artifact: Arc<Artifact>,
+    service: Service,
+    granted: Arc<[Granted]>,
+    directories: Arc<[Arc<GrantedDirectory>]>,
+    initializer: Option<Arc<str>>,
+    model: Option<Arc<Model>>,
 }
 
 /// A module's record when a worker begins to serve it.
@@ -114,11 +134,15 @@ impl ModuleState {
         artifact: Artifact,
         service: Service,
         directories: Arc<[Arc<GrantedDirectory>]>,
+        origin: Origin,
     ) -> io::Result<Arc<Self>> {
-        Self::with(name, Arc::new(catalog), Arc::new(artifact), service, Arc::default(), directories)
+        let (catalog, artifact, origin) = (Arc::new(catalog), Arc::new(artifact), Arc::new(origin));
+        let granted = Arc::default();
+        let variant = Variant { artifact, service, granted, directories, initializer: None, model: None };
+        Self::with(name, catalog, origin, variant)
     }
 
-    /// The same module, granted these objects and directories.
+    /// The same module, granted these objects and directories, and with instances that begin so.
     ///
     /// # Errors
     ///
@@ -127,20 +151,61 @@ impl ModuleState {
         &self,
         granted: Arc<[Granted]>,
         directories: Arc<[Arc<GrantedDirectory>]>,
+        start: Option<&Start>,
     ) -> io::Result<Arc<Self>> {
-        let (catalog, artifact) = (Arc::clone(&self.catalog), Arc::clone(&self.artifact));
-        let service = Service { grants: objects::describe(&granted), ..self.service.clone() };
-        Self::with(self.name.clone(), catalog, artifact, service, granted, directories)
+        let mut artifact = Arc::clone(&self.artifact);
+        let mut service = Service { grants: objects::describe(&granted), ..self.service.clone() };
+        let mut initializer = None;
+        match start.map(|start| (start, start.warm())) {
+            Some((_, Some(warm))) => {
+                artifact = Arc::clone(&warm.artifact);
+                service.has_drivers = artifact.has_drivers;
+                service.keep_resident_bytes =
+                    service.keep_resident_bytes.saturating_add(warm.image_bytes).min(KEEP_RESIDENT_BYTES_MAX);
+            }
+            Some((start, None)) => {
+                service.initializer = Some(start.initializer.as_ref().clone());
+                initializer = Some(Arc::clone(&start.name));
+            }
+            None => {}
+        }
+        let variant = Variant { artifact, service, granted, directories, initializer, model: None };
+        Self::with(self.name.clone(), Arc::clone(&self.catalog), Arc::clone(&self.origin), variant)
+    }
+
+    /// The same module as `instrumented` code, for a worker that runs the initializer of an instance, with these
+    /// directories and no objects, and copies it to `model`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub(crate) fn model(
+        &self,
+        start: &Start,
+        instrumented: Arc<Artifact>,
+        directories: &[Arc<GrantedDirectory>],
+        model: Arc<Model>,
+    ) -> io::Result<Arc<Self>> {
+        let initializer = Some(start.initializer.as_ref().clone());
+        let service = Service { initializer, has_drivers: instrumented.has_drivers, ..self.service.clone() };
+        let variant = Variant {
+            artifact: instrumented,
+            service,
+            granted: Arc::default(),
+            directories: directories.into(),
+            initializer: Some(Arc::clone(&start.name)),
+            model: Some(model),
+        };
+        Self::with(self.name.clone(), Arc::clone(&self.catalog), Arc::clone(&self.origin), variant)
     }
 
     fn with(
         name: String,
         catalog: Arc<Catalog>,
-        artifact: Arc<Artifact>,
-        mut service: Service,
-        granted: Arc<[Granted]>,
-        directories: Arc<[Arc<GrantedDirectory>]>,
+        origin: Arc<Origin>,
+        variant: Variant,
     ) -> io::Result<Arc<Self>> {
+        let Variant { artifact, mut service, granted, directories, initializer, model } = variant;
         service.directories = directories::describe(&directories);
         let load = service.to_file()?;
         Ok(Arc::new(Self {
@@ -151,6 +216,9 @@ impl ModuleState {
             load,
             granted,
             directories,
+            origin,
+            initializer,
+            model,
             admissions: Admissions::default(),
             queue: Injector::new(),
             jobs: Mutex::new(Vec::new()),
@@ -195,6 +263,16 @@ impl ModuleState {
     /// Whether its workers may keep an instance of a batch driver beside its own.
     pub(crate) fn has_room_for_drivers(&self) -> bool {
         self.service.limits.instances > 1
+    }
+
+    /// Most bytes of memory that its instances may have.
+    pub(crate) fn memory_bytes_max(&self) -> u64 {
+        self.service.limits.memory_bytes
+    }
+
+    /// Name of the task that runs in each of its instances before the first call.
+    pub(crate) fn initializer(&self) -> Option<&str> {
+        self.initializer.as_deref()
     }
 
     /// Whether its code counts what it does.

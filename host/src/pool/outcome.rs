@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::channel::ending::{Detail, EndKind};
+use crate::channel::ending::{Detail, EndKind, Part};
+use crate::printable::printable_name;
 use crate::process::child::Exit;
 
 /// How one call ended: its result, or what became of it instead.
@@ -17,6 +18,8 @@ pub struct Failure {
     kind: FailureKind,
     message: String,
     backtrace: String,
+    /// The initializer that failed in its place.
+    initializer: Option<Box<str>>,
 }
 
 /// Why a call did not return a result.
@@ -112,12 +115,15 @@ impl FailureKind {
 
 impl Failure {
     pub(crate) fn new(index: u64, kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { index, attempt: 1, worker: None, kind, message: message.into(), backtrace: String::new() }
+        let (message, backtrace) = (message.into(), String::new());
+        Self { index, attempt: 1, worker: None, kind, message, backtrace, initializer: None }
     }
 
-    /// A failure as a worker told it.
-    pub(crate) fn told(index: u64, kind: EndKind, detail: &[u8]) -> Self {
-        let Detail { code, message, backtrace } = Detail::read(detail);
+    /// A failure as a worker told it, of a module with this initializer.
+    pub(crate) fn told(index: u64, kind: EndKind, detail: &[u8], initializer: Option<&str>) -> Self {
+        let Detail { code, part, message, backtrace } = Detail::read(detail);
+        // A module that has none cannot have failed in it, whatever its worker says.
+        let initializer = initializer.filter(|_| part == Part::Initializer);
         let kind = match kind {
             EndKind::Failed => FailureKind::Failed,
             EndKind::Refused => FailureKind::Refused,
@@ -132,7 +138,13 @@ impl Failure {
             EndKind::OutOfTables => FailureKind::OutOfTables,
             EndKind::ResultTooLarge => FailureKind::ResultTooLarge,
         };
-        Self { backtrace, ..Self::new(index, kind, message) }
+        Self { backtrace, ..Self::new(index, kind, message).of_initializer(initializer) }
+    }
+
+    /// The same failure, of this initializer rather than of the call that waited for it.
+    pub(crate) fn of_initializer(mut self, name: Option<&str>) -> Self {
+        self.initializer = name.map(Into::into);
+        self
     }
 
     pub(crate) fn on(mut self, worker: usize, attempt: u32) -> Self {
@@ -174,6 +186,27 @@ impl Failure {
         self.worker
     }
 
+    /// Name of the task that failed in the call's place, when it was the initializer of its instance; see
+    /// [`Module::initializer`](super::Module::initializer).
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// # let pool = wasmpool::Pool::builder().workers(1).build()?;
+    /// let module = pool.load_bytes("broken", br#"
+    ///     (module (func (export "load") unreachable) (func (export "nothing")))
+    /// "#)?;
+    /// let module = module.initializer("load", ())?;
+    /// let error = module.task::<(), ()>("nothing")?.apply(()).unwrap_err();
+    /// assert_eq!(error.failure().and_then(|failure| failure.initializer()), Some("load"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn initializer(&self) -> Option<&str> {
+        self.initializer.as_deref()
+    }
+
     /// Why it failed.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
@@ -196,7 +229,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "call {} {}", self.index, ending(self.kind, &self.message))?;
+        let ending = ending(self.kind, &self.message);
+        match &self.initializer {
+            Some(name) => write!(f, "initializer `{}` {ending}", printable_name(name))?,
+            None => write!(f, "call {} {ending}", self.index)?,
+        }
         if self.attempt > 1 {
             write!(f, " (attempt {})", self.attempt)?;
         }
@@ -226,8 +263,21 @@ mod tests {
         assert_eq!(failure.to_string(), "call 3 trapped: division by zero (attempt 2)");
         let exited = Failure::new(1, FailureKind::Exited(3), "exited with code 3");
         assert_eq!(exited.to_string(), "call 1 exited with code 3");
+        let initializer =
+            Failure::new(4, FailureKind::Panicked, "no table").of_initializer(Some("load")).on(0, 1);
+        assert_eq!(initializer.to_string(), "initializer `load` panicked: no table");
         let bare = Failure::new(0, FailureKind::TimedOut, "");
         assert_eq!(bare.to_string(), "call 0 timed out");
+    }
+
+    #[test]
+    fn only_a_module_with_an_initializer_can_fail_in_it() {
+        let detail = Detail { part: Part::Initializer, ..Detail::message("no table") };
+        let mut bytes = Vec::new();
+        detail.write(&mut bytes);
+        let of = |name| Failure::told(0, EndKind::Panicked, &bytes, name).initializer().map(str::to_owned);
+        assert_eq!(of(Some("load")).as_deref(), Some("load"));
+        assert_eq!(of(None), None);
     }
 
     #[test]

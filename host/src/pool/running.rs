@@ -37,6 +37,8 @@ pub(crate) struct Running {
     posted: Instant,
     /// Since when every call is back although the worker has not ended the chunk that it is at.
     settled_since: Option<Instant>,
+    /// An initializer has failed since it was posted: what else fails in one was not tried again.
+    has_failed_to_initialize: bool,
 }
 
 impl Running {
@@ -56,6 +58,7 @@ impl Running {
             was_cut: false,
             posted: Instant::now(),
             settled_since: None,
+            has_failed_to_initialize: false,
         }
     }
 
@@ -126,7 +129,7 @@ impl Running {
         for failure in failures {
             self.returned_cells(start..failure.call, post, worker);
             start = failure.call + 1;
-            let told = Failure::told(self.index(failure.call), failure.kind, &failure.detail);
+            let told = self.told(failure.call, failure.kind, &failure.detail);
             self.fail(told, worker, retries);
         }
         self.returned_cells(start..calls.end, post, worker);
@@ -171,7 +174,7 @@ impl Running {
                 let mut detail = Vec::new();
                 post.read_bytes(self.generation, self.result_at, heads[start].length, &mut detail);
                 self.result_at += heads[start].length;
-                let told = Failure::told(self.index(first), heads[start].kind, &detail);
+                let told = self.told(first, heads[start].kind, &detail);
                 self.fail(told, worker, retries);
                 start += 1;
             }
@@ -189,10 +192,21 @@ impl Running {
         self.job.returned(self.index(first), heads.len(), form, worker);
     }
 
+    fn told(&self, call: u32, kind: EndKind, detail: &[u8]) -> Failure {
+        Failure::told(self.index(call), kind, detail, self.job.work.module.initializer())
+    }
+
     /// Has a call that did not return judged; one that is to be tried again joins `retries`.
-    pub(super) fn fail(&self, failure: Failure, worker: usize, retries: &mut Vec<Chunk>) {
+    pub(super) fn fail(&mut self, failure: Failure, worker: usize, retries: &mut Vec<Chunk>) {
         let index = failure.index();
-        if self.job.failed(failure, worker) == Verdict::Retry {
+        let verdict = match failure.initializer() {
+            None => self.job.failed(failure, worker),
+            Some(_) => {
+                let was_tried = !std::mem::replace(&mut self.has_failed_to_initialize, true);
+                self.job.failed_to_initialize(failure, worker, was_tried)
+            }
+        };
+        if verdict == Verdict::Retry {
             retries.push(Chunk::new(Arc::clone(&self.job), index..index + 1));
         }
     }

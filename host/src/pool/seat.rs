@@ -425,6 +425,10 @@ impl Service {
             if let Some(call) = burial.charged {
                 charged = Some(running.index(call));
                 let failure = self.charge(&running, Place { generation, call }, exit, said.as_ref());
+                let was_initializing =
+                    self.post.is_initializing() && failure.kind() != FailureKind::Cancelled;
+                let initializer = self.module.initializer().filter(|_| was_initializing);
+                let failure = failure.of_initializer(initializer);
                 running.fail(failure, worker, &mut chunks);
             }
             let untouched = burial.untouched.into_iter().filter(|calls| !calls.is_empty());

@@ -417,13 +417,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             Block::Blobs { ends, bytes } => {
                 let start = bytes.len();
                 let encoded = encode_arguments(self.form, input, bytes);
-                let length = bytes.len() - start;
-                let encoded = encoded.and_then(|()| {
-                    let fits = length <= VALUE_BYTES_MAX;
-                    fits.then_some(()).ok_or_else(|| {
-                        format!("an input of {length} bytes, at most {VALUE_BYTES_MAX} are allowed")
-                    })
-                });
+                let encoded = encoded.and_then(|()| check_length(bytes.len() - start));
                 match encoded {
                     Ok(()) => ends.push(bytes.len()),
                     Err(_) => bytes.truncate(start),
@@ -511,6 +505,26 @@ fn encode_arguments<A: Serialize>(
     encoded.map_err(|error| format!("the input cannot be encoded: {error}"))
 }
 
+fn check_length(bytes: usize) -> Result<(), String> {
+    let fits = bytes <= VALUE_BYTES_MAX;
+    fits.then_some(())
+        .ok_or_else(|| format!("an input of {bytes} bytes, at most {VALUE_BYTES_MAX} are allowed"))
+}
+
+/// Arguments of one call of an SDK task.
+pub(super) fn encode_message_pack<A: Serialize>(arguments: &A) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    encode_arguments(ArgumentForm::of::<A>(), arguments, &mut bytes)?;
+    check_length(bytes.len()).map(|()| bytes)
+}
+
+/// Arguments of one call of a task of numbers.
+pub(super) fn encode_cells<A: Serialize>(arguments: &A, parameters: &[Number]) -> Result<Vec<u64>, String> {
+    let mut written = Vec::new();
+    cells::write(arguments, parameters, &mut written).map_err(|error| error.to_string())?;
+    Ok(written)
+}
+
 /// The range behind an iterator, when it is a range of `i64` or `i32`.
 fn integers<I: Iterator>(inputs: &I) -> Option<Range<i64>> {
     let of = typeid::of::<I>();
@@ -541,13 +555,30 @@ pub(super) fn calls_ahead(block: &Block) -> u64 {
 }
 
 fn check_signature<A, R>(task: &Entered) -> Result<(), Error> {
+    check_arguments::<A>(task)?;
+    if !task.described {
+        return Ok(());
+    }
+    let wrong = |what| Err(other_signature(task, what));
+    let returned = Shape::of::<R>();
+    match &task.result {
+        Some(result) if !returned.may_be(result) => wrong(format!("returns {result}, not {returned}")),
+        None if matches!(returned, Shape::Scalar(_)) => wrong(format!("returns nothing, not {returned}")),
+        _ => Ok(()),
+    }
+}
+
+fn other_signature(task: &Entered, what: String) -> Error {
+    let parameters: Vec<String> = task.parameters.iter().map(ToString::to_string).collect();
+    let result = task.result.as_ref().map(|result| format!(" -> {result}")).unwrap_or_default();
+    let text = format!("task `{}({}){result}` {what}", task.name, parameters.join(", "));
+    Error::new(ErrorKind::Signature, text)
+}
+
+/// Checks that a task may be given `A`, as far as its module says.
+pub(super) fn check_arguments<A>(task: &Entered) -> Result<(), Error> {
     let given = Shape::of::<A>().arguments();
-    let wrong = |what: String| {
-        let parameters: Vec<String> = task.parameters.iter().map(ToString::to_string).collect();
-        let result = task.result.as_ref().map(|result| format!(" -> {result}")).unwrap_or_default();
-        let text = format!("task `{}({}){result}` {what}", task.name, parameters.join(", "));
-        Error::new(ErrorKind::Signature, text)
-    };
+    let wrong = |what: String| other_signature(task, what);
     if !task.described {
         return Ok(());
     }
@@ -567,12 +598,5 @@ fn check_signature<A, R>(task: &Entered) -> Result<(), Error> {
             return Err(wrong(format!("takes {parameter}, not {shape}")));
         }
     }
-    let returned = Shape::of::<R>();
-    match &task.result {
-        Some(result) if !returned.may_be(result) => Err(wrong(format!("returns {result}, not {returned}"))),
-        None if matches!(returned, Shape::Scalar(_)) => {
-            Err(wrong(format!("returns nothing, not {returned}")))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }

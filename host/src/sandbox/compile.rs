@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 
 use super::outline::COMPONENTS_UNSUPPORTED;
+use super::snapshot::{self, Copied};
 use super::{catalog, driver, engine};
-use crate::channel::control::CodeKind;
+use crate::channel::control::{CodeKind, Form};
 
 /// First bytes of every WebAssembly binary.
 const MAGIC: &[u8] = b"\0asm";
@@ -64,12 +65,39 @@ pub(crate) enum CompileError {
     /// The module is valid, but its tasks cannot be listed.
     #[error(transparent)]
     Catalog(#[from] catalog::CatalogError),
+    /// There can be no snapshot of the module, and why.
+    #[error("{0}")]
+    Unsuitable(String),
     /// There was not enough memory, and the compiler noticed in time.
     #[error("out of memory")]
     OutOfMemory,
     /// The engine itself cannot be set up, or failed at its own work.
     #[error("the compiler failed: {0}")]
     Engine(String),
+}
+
+/// Compiles a module in one of its forms; `copied` is the instance that a warmed one begins as.
+///
+/// # Errors
+///
+/// As [`compile`], and when there can be no snapshot of the module.
+pub(crate) fn compile_form(
+    wasm: &[u8],
+    code: CodeKind,
+    form: Form,
+    copied: Option<Copied>,
+) -> Result<Artifact, CompileError> {
+    match (form, copied) {
+        (Form::Plain, _) => compile(wasm, code),
+        (Form::Instrumented, _) => {
+            compile(&snapshot::instrument(wasm).map_err(CompileError::Unsuitable)?, code)
+        }
+        (Form::Warmed { module_bytes_max }, Some(copied)) => {
+            let warmed = snapshot::warm(wasm, copied, module_bytes_max);
+            compile(&warmed.map_err(CompileError::Unsuitable)?, code)
+        }
+        (Form::Warmed { .. }, None) => Err(CompileError::Engine("no instance to begin as".to_owned())),
+    }
 }
 
 /// Validates and compiles a module in binary form, and the drivers for its numeric tasks.

@@ -9,6 +9,7 @@ use wasmtime::{Caller, Linker, Memory, ResourceLimiter};
 use super::allowance::Allowance;
 use super::files::{Directory, Files};
 use super::host_calls::HostCall;
+use super::initializer::Errand;
 use super::memory::{self, Extent, Protected};
 use super::program::Program;
 use super::replay::Replay;
@@ -59,6 +60,8 @@ pub(crate) struct Guest {
     pub(super) shared: Shared,
     /// Whether it must not begin another call.
     is_spent: bool,
+    /// Whether others will start where it stands when its initializer has run.
+    pub(super) is_model: bool,
     /// Closed with the instance.
     files: Files,
     environment: Arc<[(String, String)]>,
@@ -90,6 +93,8 @@ pub(super) struct Pull {
     /// Calls that the running entry of a pull loop may still start. None outside of one: a start function, or a task of
     /// numbers, would run them where they were not meant to run, and know what fresh instances must not.
     pub(super) calls_left: u64,
+    /// What the running entry is to do instead of calls.
+    pub(super) errand: Option<Box<Errand>>,
     timed: bool,
     started: Instant,
 }
@@ -121,6 +126,7 @@ impl Guest {
                 claimed: None,
                 running: None,
                 calls_left: 0,
+                errand: None,
                 timed: false,
                 started: Instant::now(),
             },
@@ -128,6 +134,7 @@ impl Guest {
             accounted: None,
             shared: Shared::new(belongings, limits.objects),
             is_spent: false,
+            is_model: false,
             files: Files::new(directories),
             environment,
         }
@@ -222,6 +229,11 @@ impl Guest {
     /// Whether the instance must not begin another call.
     pub(super) fn is_spent(&self) -> bool {
         self.is_spent
+    }
+
+    /// Whether the guest has opened files that are still open, or closed a directory that it was granted.
+    pub(super) fn has_other_files(&self) -> bool {
+        self.files.have_changed()
     }
 
     /// Leaves the instance, which goes after this, whatever it was doing.
@@ -428,6 +440,9 @@ fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::
     if guest.pull.running.is_some() {
         return Err(broken_order("asked for the next call before it ended this one"));
     }
+    if guest.pull.errand.is_some() {
+        return next_errand(&mut caller, buffer, capacity);
+    }
     if guest.pull.calls_left == 0 || guest.is_spent {
         return Ok(NO_MORE_CALLS);
     }
@@ -444,8 +459,32 @@ fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::
     Ok(input.len() as i64)
 }
 
+/// The same for the pull loop of an initializer, which runs no calls.
+#[cold]
+fn next_errand(caller: &mut Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::Result<i64> {
+    let guest = caller.data_mut();
+    let fuel = guest.fuel;
+    let input = match &mut guest.pull.errand {
+        Some(errand) if errand.is_running() => {
+            return Err(broken_order("asked for the next call before it ended this one"));
+        }
+        Some(errand) => errand.begin(),
+        None => None,
+    };
+    let Some(input) = input.map(PullInput::Errand) else { return Ok(NO_MORE_CALLS) };
+    refuel(caller, fuel)?;
+    if input.len() <= capacity as usize {
+        hand_in(caller, &input, buffer)?;
+    }
+    Ok(input.len() as i64)
+}
+
 fn fetch(mut caller: Caller<'_, Guest>, buffer: u32) -> wasmtime::Result<()> {
     let guest = caller.data();
+    if let Some(errand) = guest.pull.errand.as_ref().filter(|errand| errand.is_running()) {
+        let input = PullInput::Errand(errand.arguments());
+        return hand_in(&mut caller, &input, buffer);
+    }
     let call =
         guest.pull.running.ok_or_else(|| broken_order("fetched an input while no call was running"))?;
     let input = guest.input(call);
@@ -456,6 +495,10 @@ fn done(mut caller: Caller<'_, Guest>, kind: i32, bytes: u32, length: u32) -> wa
     caller.data().desk.note_host_call(const { HostCall::named(wasmpool_abi::IMPORT_DONE) }.number());
     let done = Done::from_code(kind).ok_or_else(|| broken_order("ended a call in no known way"))?;
     hand_out(&mut caller, bytes, length as usize, |guest, bytes| {
+        if let Some(errand) = guest.pull.errand.as_mut().filter(|errand| errand.is_running()) {
+            errand.end(done, &bytes[..bytes.len().min(MESSAGE_BYTES_MAX)]);
+            return Ok(());
+        }
         let call =
             guest.pull.running.take().ok_or_else(|| broken_order("ended a call while none was running"))?;
         let end = match done {
@@ -554,12 +597,15 @@ enum PullInput {
     Region { offset: usize, length: usize },
     /// A number written out here.
     Written { bytes: [u8; 24], length: usize },
+    /// What an initializer is given.
+    Errand(Arc<[u8]>),
 }
 
 impl PullInput {
     fn len(&self) -> usize {
         match self {
             Self::Region { length, .. } | Self::Written { length, .. } => *length,
+            Self::Errand(arguments) => arguments.len(),
         }
     }
 
@@ -567,6 +613,7 @@ impl PullInput {
         match self {
             Self::Region { offset, .. } => guest.desk.regions().0.read(*offset, into),
             Self::Written { bytes, length } => into.copy_from_slice(&bytes[..*length]),
+            Self::Errand(arguments) => into.copy_from_slice(arguments),
         }
     }
 }
@@ -617,7 +664,7 @@ mod tests {
     fn written(codec: Codec, number: i64) -> Vec<u8> {
         match write_number(codec, number) {
             PullInput::Written { bytes, length } => bytes[..length].to_vec(),
-            PullInput::Region { .. } => panic!("not in a region"),
+            PullInput::Region { .. } | PullInput::Errand(_) => panic!("not a number"),
         }
     }
 

@@ -23,14 +23,16 @@ use super::driver::Number;
 use super::engine::{MEMORY_BYTES_MAX, WorkerLimits, worker_engine};
 use super::files::Directory;
 use super::guest::{self, Calls, Guest};
+use super::initializer::Failed;
 use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
-use super::{driver, driver_memory};
+use super::{driver, driver_memory, snapshot};
 use crate::channel::control::{InstanceLimits, NumericEntry, Service, TaskEntries};
 use crate::channel::desk::{Desk, Input};
-use crate::channel::ending::{Detail, EndKind};
+use crate::channel::ending::{Detail, EndKind, Part};
 use crate::channel::order::{Entry, Inputs, Order};
 use crate::shm::object::CallEnd;
+use crate::shm::region::Region;
 
 /// Longest stretch of work that a batch claims at once; what it has claimed nobody can take from it.
 const BLOCK_TIME_MAX: Duration = Duration::from_micros(5);
@@ -52,14 +54,16 @@ pub(crate) fn map_code(engine: &Engine, file: OwnedFd) -> wasmtime::Result<Modul
 /// What a worker needs to take in tenants: the loaded module and its surroundings.
 pub(crate) struct House {
     engine: Engine,
-    module: InstancePre<Guest>,
+    pub(super) module: InstancePre<Guest>,
     drivers: Option<Module>,
-    service: Service,
+    pub(super) service: Service,
     belongings: Arc<Belongings>,
     directories: Arc<[Directory]>,
     environment: Arc<[(String, String)]>,
     /// How each task is entered, by its number.
-    entrances: Vec<Entrance>,
+    pub(super) entrances: Vec<Entrance>,
+    /// Where an instance is copied to, when that is all that this worker is there for.
+    snapshot: Option<Region>,
     memory: Option<ModuleExport>,
     initialize: Option<ModuleExport>,
     /// Where the module begins as a program.
@@ -68,15 +72,15 @@ pub(crate) struct House {
 }
 
 /// How a task is entered; looked up once, for all instances.
-struct Entrance {
-    pull: Option<ModuleExport>,
-    numeric: Option<Numeric>,
+pub(super) struct Entrance {
+    pub(super) pull: Option<ModuleExport>,
+    pub(super) numeric: Option<Numeric>,
 }
 
 /// An export that takes and returns numbers.
-struct Numeric {
-    entry: NumericEntry,
-    export: ModuleExport,
+pub(super) struct Numeric {
+    pub(super) entry: NumericEntry,
+    pub(super) export: ModuleExport,
     /// The numbers that it returns.
     results: Vec<Number>,
 }
@@ -118,6 +122,7 @@ pub(crate) struct Plot {
     service: Service,
     belongings: Belongings,
     directories: Vec<Directory>,
+    snapshot: Option<Region>,
 }
 
 impl Plot {
@@ -130,6 +135,7 @@ impl Plot {
         service: Service,
         belongings: Belongings,
         directories: Vec<Directory>,
+        snapshot: Option<Region>,
     ) -> wasmtime::Result<Self> {
         let limits = WorkerLimits {
             instance: InstanceLimits {
@@ -144,7 +150,7 @@ impl Plot {
             code: service.code,
             keep_resident_bytes: service.keep_resident_bytes as usize,
         };
-        Ok(Self { engine: worker_engine(&limits)?, service, belongings, directories })
+        Ok(Self { engine: worker_engine(&limits)?, service, belongings, directories, snapshot })
     }
 
     /// Maps compiled code and links it.
@@ -153,7 +159,7 @@ impl Plot {
     ///
     /// When the code is of another engine, or wants an import that there is not.
     pub(crate) fn build(self, module: OwnedFd, drivers: OwnedFd) -> wasmtime::Result<House> {
-        let Self { engine, service, belongings, directories } = self;
+        let Self { engine, service, belongings, directories, snapshot } = self;
         let module = map_code(&engine, module)?;
         let drivers = if service.has_drivers { Some(map_code(&engine, drivers)?) } else { None };
         let mut linker = Linker::new(&engine);
@@ -174,6 +180,7 @@ impl Plot {
             start: module.get_export_index(catalog::START_EXPORT),
             flush: module.get_export_index(FLUSH_EXPORT),
             module: linker.instantiate_pre(&module)?,
+            snapshot,
             service,
         })
     }
@@ -189,6 +196,7 @@ impl House {
         store.limiter(|guest| guest);
         let guest = store.data_mut();
         guest.prepare(order);
+        guest.is_model = self.snapshot.is_some();
         if let Some(seed) = self.service.seed {
             // Each call has an instance of its own then, so what is set up for the instance is the call's.
             guest.replay(seed, index);
@@ -198,7 +206,15 @@ impl House {
                 let flush = typed(&instance, &mut store, self.flush);
                 let drivers_max = (self.service.limits.instances as usize).saturating_sub(1);
                 let drivers = HashMap::new();
-                Ok(Tenant { store, instance, flush, drivers, drivers_max, driver_memory: None, calls: 0 })
+                let mut tenant =
+                    Tenant { store, instance, flush, drivers, drivers_max, driver_memory: None, calls: 0 };
+                match self.initialize(&mut tenant) {
+                    Ok(()) => Ok(tenant),
+                    Err(failed) => {
+                        let (kind, detail) = told(failed, tenant.store.data_mut());
+                        Err(Box::new((vacate(tenant.store), kind, detail)))
+                    }
+                }
             }
             Err(error) => {
                 let (kind, detail) = judge(&error, store.data_mut());
@@ -231,13 +247,22 @@ fn vacate(mut store: Store<Guest>) -> Desk {
     store.into_data().desk
 }
 
+/// How an initializer ended, as the call that waited for it.
+fn told(failed: Failed, guest: &mut Guest) -> (EndKind, Detail) {
+    let (kind, detail) = match failed {
+        Failed::Stopped(error) => judge(&error, guest),
+        Failed::Said(kind, message) => (kind, Detail::message(message)),
+    };
+    (kind, Detail { part: Part::Initializer, ..detail })
+}
+
 /// Gives the guest its fuel for what comes next, where code counts any.
-fn refuel(store: &mut Store<Guest>, fuel: Option<u64>) -> wasmtime::Result<()> {
+pub(super) fn refuel(store: &mut Store<Guest>, fuel: Option<u64>) -> wasmtime::Result<()> {
     fuel.map_or(Ok(()), |fuel| store.set_fuel(fuel))
 }
 
 /// A function of an instance, if it exports one of this kind there.
-fn typed<P: WasmParams>(
+pub(super) fn typed<P: WasmParams>(
     instance: &Instance,
     store: &mut Store<Guest>,
     export: Option<ModuleExport>,
@@ -247,9 +272,9 @@ fn typed<P: WasmParams>(
 }
 
 /// One instance of the module.
-struct Tenant {
-    store: Store<Guest>,
-    instance: Instance,
+pub(super) struct Tenant {
+    pub(super) store: Store<Guest>,
+    pub(super) instance: Instance,
     /// The guest's way to write out what it buffers.
     flush: Option<TypedFunc<(), ()>>,
     drivers: HashMap<u32, Driver>,
@@ -292,7 +317,7 @@ impl Tenant {
     }
 
     /// Writes out what the guest has buffered, after calls that could not do it for themselves.
-    fn write_out(&mut self) -> wasmtime::Result<()> {
+    pub(super) fn write_out(&mut self) -> wasmtime::Result<()> {
         if let Some(flush) = &self.flush {
             flush.call(&mut self.store, ())?;
         }
@@ -307,6 +332,9 @@ pub(crate) struct Room {
     occupant: Occupant,
     /// Nanoseconds that a call of the running batch takes, at its slowest lately; zero while unknown.
     batch_call_ns: u64,
+    /// How an initializer has failed in the running order: it is not tried again in that order, for each of its calls
+    /// would be an attempt.
+    uninitialized: Option<(EndKind, Detail)>,
 }
 
 enum Occupant {
@@ -319,7 +347,12 @@ enum Occupant {
 impl Room {
     /// A room without a tenant.
     pub(crate) fn new(house: House, desk: Desk) -> Self {
-        Self { house: Rc::new(house), occupant: Occupant::Nobody(desk), batch_call_ns: 0 }
+        Self {
+            house: Rc::new(house),
+            occupant: Occupant::Nobody(desk),
+            batch_call_ns: 0,
+            uninitialized: None,
+        }
     }
 
     /// The desk, whoever sits at it.
@@ -336,7 +369,9 @@ impl Room {
         if let Occupant::Tenant(tenant) = &mut self.occupant {
             tenant.store.data_mut().prepare(order);
         }
+        self.uninitialized = None;
         match order.entry {
+            _ if self.house.snapshot.is_some() => self.run_snapshot(order),
             Entry::Batch => self.run_batch(order),
             Entry::Each => self.run_each(order),
             Entry::Pull(codec) => self.run_pull(order, codec),
@@ -352,6 +387,9 @@ impl Room {
             self.evict();
         }
         if let Occupant::Nobody(_) = &self.occupant {
+            if let Some(failed) = &self.uninitialized {
+                return Err(failed.clone());
+            }
             let Occupant::Nobody(desk) = std::mem::replace(&mut self.occupant, Occupant::Moving) else {
                 unreachable!("looked at just now")
             };
@@ -360,6 +398,9 @@ impl Room {
                 Err(failed) => {
                     let (desk, kind, detail) = *failed;
                     self.occupant = Occupant::Nobody(desk);
+                    if detail.part == Part::Initializer {
+                        self.uninitialized = Some((kind, detail.clone()));
+                    }
                     return Err((kind, detail));
                 }
             }
@@ -387,6 +428,24 @@ impl Room {
         };
         self.evict();
         (kind, travelling(&detail))
+    }
+
+    /// Runs no task: takes in a tenant, whose initializer runs, and copies what it has become.
+    fn run_snapshot(&mut self, order: &Order) {
+        let house = Rc::clone(&self.house);
+        while let Some(claimed) = self.desk().claim(|_| 1) {
+            let call = claimed.start;
+            self.desk().begin(call);
+            let copied = self.tenant(order).and_then(|tenant| {
+                let copied = house.snapshot.as_ref().map_or(Ok(()), |region| tenant.copy_to(&house, region));
+                copied.map_err(|failed| told(failed, tenant.store.data_mut()))
+            });
+            match copied {
+                Ok(()) => self.desk().end(call, EndKind::Returned, &[], 0),
+                Err((kind, detail)) => self.desk().end(call, kind, &travelling(&detail), 0),
+            }
+            self.evict();
+        }
     }
 
     fn run_pull(&mut self, order: &Order, codec: Codec) {
@@ -522,6 +581,17 @@ impl Room {
 }
 
 impl Tenant {
+    /// Copies the instance's memories and globals, if they are all that there is of it.
+    fn copy_to(&mut self, house: &House, region: &Region) -> Result<(), Failed> {
+        if self.store.data().has_other_files() {
+            let text = "it left files open, or closed a granted directory, which no snapshot can hold: close what it \
+                        opens, or leave the snapshot away";
+            return Err(Failed::Said(EndKind::Failed, text.to_owned()));
+        }
+        let copied = snapshot::copy(&mut self.store, &self.instance, house.module.module(), region);
+        copied.map_err(|reason| Failed::Said(EndKind::Failed, reason))
+    }
+
     fn enter_pull(
         &mut self,
         order: &Order,
@@ -603,7 +673,7 @@ impl Tenant {
         values
     }
 
-    fn call_raw(
+    pub(super) fn call_raw(
         &mut self,
         function: &Func,
         task: &Numeric,
@@ -695,7 +765,7 @@ impl Tenant {
     }
 }
 
-fn not_numeric() -> wasmtime::Error {
+pub(super) fn not_numeric() -> wasmtime::Error {
     wasmtime::Error::msg("the task's export does not take and return numbers as its module said")
 }
 
@@ -719,12 +789,13 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
     let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
     let frames = if guest.panic.is_some() { behind_the_panic(&frames) } else { &frames };
     let backtrace = numbered(frames);
-    let with = |code, message: String| Detail { code, message, backtrace: backtrace.clone() };
+    let with =
+        |code, message: String| Detail { code, message, backtrace: backtrace.clone(), ..Detail::default() };
     match error.downcast_ref::<Stop>() {
         Some(Stop::Exit(code)) => {
             // To a program that is an end like any other, and its author looks for no stack.
             let backtrace = if guest.is_program() { String::new() } else { backtrace };
-            let with = |code, message| Detail { code, message, backtrace };
+            let with = |code, message| Detail { code, message, backtrace, ..Detail::default() };
             return (EndKind::Exited, with(*code as i32, format!("exited with code {}", *code as i32)));
         }
         Some(stop @ Stop::OutputTooLarge) => {

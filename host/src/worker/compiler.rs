@@ -10,7 +10,8 @@ use super::shake_hands;
 use crate::channel::control::{Compile, CompilerSays, Control};
 use crate::process::jail::{Confinement, Inmate};
 use crate::process::reentry;
-use crate::sandbox::compile::{CompileError, compile};
+use crate::sandbox::compile::{CompileError, compile_form};
+use crate::sandbox::snapshot::Copied;
 
 /// How long a supervisor may take to say what to compile.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -41,19 +42,32 @@ pub(crate) fn main() -> ! {
 
 fn serve(control: &Control, mut confinement: Confinement) -> Result<(), Trouble> {
     let (request, descriptors) = control.receive_with_descriptors::<Compile>(Some(REQUEST_TIME_MAX))?;
-    let [wasm_file, module, drivers, last_words] =
-        <[_; 4]>::try_from(descriptors).map_err(|_| "the supervisor sent other descriptors than promised")?;
+    let mut descriptors = descriptors.into_iter();
+    let (Some(wasm_file), Some(module), Some(drivers), Some(last_words), region, None) = (
+        descriptors.next(),
+        descriptors.next(),
+        descriptors.next(),
+        descriptors.next(),
+        descriptors.next().map(File::from),
+        descriptors.next(),
+    ) else {
+        return Err("the supervisor sent other descriptors than promised".into());
+    };
     rustix::stdio::dup2_stderr(last_words)?;
     let mut wasm = Vec::new();
     File::from(wasm_file).read_to_end(&mut wasm)?;
     limit(&request, wasm.len() as u64)?;
     confinement.filter();
+    // Read while files still can be, and looked into by nobody but this jailed process.
+    let copied = region.as_ref().map(Copied::read).transpose();
     if let Err(refusal) = confinement.lock() {
         return Ok(control.send(&CompilerSays::Refused(refusal.to_string()), &[])?);
     }
-    match compile(&wasm, request.code) {
+    let compiled = copied.map_err(CompileError::Unsuitable);
+    match compiled.and_then(|copied| compile_form(&wasm, request.code, request.form, copied)) {
         // Told as if it had been noticed too late, which is the more frequent case.
         Err(error @ CompileError::OutOfMemory) => return Err(error.into()),
+        Err(CompileError::Unsuitable(reason)) => control.send(&CompilerSays::Unsuitable(reason), &[])?,
         Err(error) => control.send(&CompilerSays::Invalid(error.to_string()), &[])?,
         Ok(artifact) => {
             File::from(module).write_all(&artifact.module)?;

@@ -79,11 +79,12 @@ fn report_panics(control: &Control) {
 /// Waits for the module and gets everything ready to run it. Nothing comes when the supervisor has no use for this
 /// worker any more.
 fn open(control: &Control, mut confinement: Confinement) -> Result<Option<Room>, String> {
-    let Some(Delivery { desk, service, belongings, directories, module, drivers }) = receive(control)? else {
+    let Some(delivery) = receive(control)? else {
         return Ok(None);
     };
+    let Delivery { desk, service, belongings, directories, module, drivers, snapshot } = delivery;
     confinement.admit(&directories::granted(&directories))?;
-    let plot = Plot::new(service, belongings, directories).map_err(|error| format!("{error:#}"))?;
+    let plot = Plot::new(service, belongings, directories, snapshot).map_err(|error| format!("{error:#}"))?;
     // Whatever the code is, it is looked at from inside the jail.
     confinement.filter();
     let house = plot.build(module, drivers).map_err(|error| format!("{error:#}"))?;
@@ -100,25 +101,34 @@ struct Delivery {
     directories: Vec<Directory>,
     module: OwnedFd,
     drivers: OwnedFd,
+    /// Where an instance is to be copied to.
+    snapshot: Option<Region>,
 }
 
 fn receive(control: &Control) -> Result<Option<Delivery>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
-    let Ok((Load { party }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
+    let Ok((Load { party, snapshot_bytes }, mut descriptors)) =
+        control.receive_with_descriptors::<Load>(None)
+    else {
         return Ok(None);
     };
+    let snapshot_fd = if snapshot_bytes.is_some() { descriptors.pop() } else { None };
     let Ok([module, drivers, down_fd, up_fd, service]) = <[_; 5]>::try_from(descriptors) else {
         return Err("the supervisor sent other descriptors than promised".into());
     };
     let describe = |error: std::io::Error| error.to_string();
     let down = Region::map(std::os::fd::AsFd::as_fd(&down_fd), down::BYTES, Writer::Supervisor);
     let up = Region::map(std::os::fd::AsFd::as_fd(&up_fd), up::BYTES, Writer::Worker);
+    let snapshot = snapshot_fd
+        .zip(snapshot_bytes)
+        .map(|(file, bytes)| Region::map(std::os::fd::AsFd::as_fd(&file), bytes as usize, Writer::Worker));
+    let snapshot = snapshot.transpose().map_err(describe)?;
     let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
     let service = Service::from_file(service).map_err(describe)?;
     stack::check_room(service.limits.stack_bytes).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;
     let directories = directories::receive(control, &service.directories)?;
-    Ok(Some(Delivery { desk, service, belongings, directories, module, drivers }))
+    Ok(Some(Delivery { desk, service, belongings, directories, module, drivers, snapshot }))
 }
 
 /// Receives and maps the objects of all grants. As many descriptors are open at a time as one frame brings.

@@ -107,6 +107,8 @@ impl BenchArguments {
             module: self.target.module,
             task: self.target.task,
             invocations: None,
+            initializer: None,
+            snapshot: false,
             inputs: Inputs::Stdin(Binding::One),
             text: if self.strings { Text::Strings } else { Text::Json },
             workers: self.workers,

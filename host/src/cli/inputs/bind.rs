@@ -91,6 +91,18 @@ impl<'a> Binder<'a> {
         Ok(Piece::Json(format!("[{}]", arguments?.join(","))))
     }
 
+    /// The arguments of an initializer: an array, an object that binds them by name, or the one that it takes.
+    pub(crate) fn initializer(&self, text: &str) -> Result<String, InputError> {
+        let is_list = text.trim_start_matches(json::WHITESPACE).starts_with(['[', '{']);
+        let bound = match self.kinds[..] {
+            _ if is_list => self.bound(text),
+            [kind] => self.argument(kind, text).map(|argument| format!("[{argument}]")),
+            _ => Err(self.parameters.arity_error(1).into()),
+        };
+        let place = format!("--initializer {}", printable_name(self.parameters.task));
+        bound.map_err(|misfit| refused(&place, text, misfit))
+    }
+
     /// How inputs are written.
     pub(super) fn text(&self) -> Text {
         self.text

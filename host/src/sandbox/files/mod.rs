@@ -126,6 +126,16 @@ impl Files {
         Self { granted: Arc::clone(granted), slots, open_max: OPEN_MAX }
     }
 
+    /// Whether other descriptors are open than those that a new instance has.
+    pub(crate) fn have_changed(&self) -> bool {
+        let is_as_granted = |(at, slot): (usize, &Option<Open>)| match slot {
+            Some(Open::Granted { number, .. }) => *number == at,
+            Some(_) => false,
+            None => at >= self.granted.len(),
+        };
+        !self.slots.iter().enumerate().all(is_as_granted)
+    }
+
     /// Under which path a descriptor was granted, if it was.
     ///
     /// # Errors

@@ -39,6 +39,14 @@ fn read_name(caller: &Caller<'_, Guest>, name: u32, name_bytes: u32) -> Result<S
 }
 
 fn find(caller: &Caller<'_, Guest>, name: String) -> Result<usize, Stopped> {
+    if caller.data().is_model {
+        // Which objects, and whose handles, would differ from instance to instance.
+        let words = format!(
+            "`{name}` cannot be opened by an initializer that runs once for a snapshot: open shared objects in calls, \
+             or leave the snapshot away"
+        );
+        return Err(Trouble::words(Refusal::NotGranted, words).into());
+    }
     let found = caller.data().shared.belongings.number(&name);
     found.ok_or_else(|| Trouble::new(Refusal::NotGranted, About::Name(name)).into())
 }

@@ -48,11 +48,12 @@ pub fn main() {
 
 /// Opens as an honest worker does, but without going into the jail, which would keep it from the worst.
 fn open(control: &Control) -> Result<Option<Room>, String> {
-    let Some(Delivery { desk, service, belongings, directories, module, drivers }) = super::receive(control)?
+    let Some(Delivery { desk, service, belongings, directories, module, drivers, snapshot }) =
+        super::receive(control)?
     else {
         return Ok(None);
     };
-    let plot = Plot::new(service, belongings, directories).map_err(|error| format!("{error:#}"))?;
+    let plot = Plot::new(service, belongings, directories, snapshot).map_err(|error| format!("{error:#}"))?;
     let house = plot.build(module, drivers).map_err(|error| format!("{error:#}"))?;
     control.send(&WorkerSays::Ready, &[]).map_err(|error| error.to_string())?;
     Ok(Some(Room::new(house, desk)))

@@ -111,13 +111,14 @@ impl Run {
             environment: Vec::new(),
             tasks: numeric.into_iter().chain(pull).collect(),
             stand_ins: Vec::new(),
+            initializer: None,
             grants: Vec::new(),
             directories: Vec::new(),
         };
         let wasm = wat::parse_str(MODULE).unwrap();
         let code = compiler_engine(CodeKind::default()).unwrap().precompile_module(&wasm).unwrap();
         let [module, drivers] = [&code[..], &[]].map(|bytes| sealed_file("test", bytes).unwrap());
-        let house = Plot::new(service, belongings, Vec::new()).unwrap().build(module, drivers).unwrap();
+        let house = Plot::new(service, belongings, Vec::new(), None).unwrap().build(module, drivers).unwrap();
         let (post, [down_fd, up_fd]) = Post::create().unwrap();
         let down = Region::map(down_fd.as_fd(), down::BYTES, Writer::Supervisor).unwrap();
         let up = Region::map(up_fd.as_fd(), up::BYTES, Writer::Worker).unwrap();
