@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use rustix::process::Signal;
+use rustix::pty::OpenptFlags;
 use wasmpool_tests::cli::{Wasmpool, check, check_refuses};
 use wasmpool_tests::program_path;
 
@@ -191,6 +192,19 @@ fn large_streams_pass_through_a_program_and_directories_are_as_granted() {
 #[test]
 fn a_closed_stdin_is_at_its_end() {
     run(&[], "wc", &[]).by_shell("<&-").run("").check("0 0 0\n", "", 0);
+}
+
+#[test]
+fn a_terminal_is_read_until_its_user_ends_it() {
+    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+    rustix::pty::grantpt(&master).expect("a pseudo-terminal");
+    rustix::pty::unlockpt(&master).expect("a pseudo-terminal");
+    let name = rustix::pty::ptsname(&master, Vec::new()).expect("a name");
+    let name = name.to_str().expect("a path that is text");
+    let terminal = fs::File::options().read(true).write(true).open(name).expect("the other end");
+    let running = run(&[], "wc", &[]).stdin(terminal).start();
+    rustix::io::write(&master, b"two words\n\x04").expect("typed");
+    running.end().check("1 2 10\n", "", 0);
 }
 
 #[test]

@@ -374,6 +374,7 @@ fn runs_a_second() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what it measures is for people to read")]
 fn measure(name: &str, command: &Command, runs: usize) {
     let inputs = || (0..runs).map(|number| number.to_string());
     command.map(inputs().take(1000)).expect("outputs");

@@ -1,5 +1,7 @@
 //! Copies files, or its stdin, to its stdout, like `cat`.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what programs do")]
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::process::ExitCode;

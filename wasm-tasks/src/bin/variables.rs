@@ -1,5 +1,7 @@
 //! Prints the environment, and everything else that is a program's own: its arguments and how much stdin it has.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what programs do")]
+
 use std::io::Read;
 
 fn main() -> std::io::Result<()> {
