@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use rustix::pty::OpenptFlags;
 use serde_json::Value;
-use wasmpool_tests::cli::{Ended, Wasmpool, check, check_refuses};
+use wasmpool_tests::cli::{Ended, Process, Wasmpool, check, check_refuses};
+use wasmpool_tests::watchdog::wait_until;
 
 /// Little time: every figure is measured once at least, whatever `--time` says.
 const SHORT: [&str; 2] = ["--time", "200ms"];
@@ -219,6 +221,16 @@ fn a_terminal_as_stdin_is_answered_with_a_message() {
     let arguments = [&["bench", "tasks.wasm", "counts_calls"][..], &SHORT].concat();
     let ended = Wasmpool::new(arguments).stdin(terminal().expect("a terminal")).run("");
     assert_eq!((ended.code(), ended.stderr.as_str()), (0, ""), "{}", ended.transcript());
+}
+
+#[test]
+fn an_interrupt_ends_it_without_figures() {
+    let running = Wasmpool::new(["bench", "tasks.wasm", "sleeps_ms", "600000", "-j", "1"]).start();
+    wait_until(|| !running.workers().is_empty());
+    let workers = running.workers();
+    running.process().signal(Signal::INT);
+    running.end().check("", "", 130);
+    workers.iter().for_each(Process::wait);
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod workload;
 pub(crate) use arguments::{Bench, BenchArguments};
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -92,27 +93,18 @@ fn measure(bench: &Bench) -> Result<Figures, Stopped> {
     let path = module_file(&bench.calls.module, true)?;
     // It compiles the module, if nobody has done so before; what starting a pool takes is measured later.
     let alone = Stage::start(bench, &path, 1)?;
-    let task = alone.task()?;
+    let task = alone.task(&bench.calls.task)?;
     let names: Vec<Option<String>> = task.parameters.iter().map(|parameter| parameter.name.clone()).collect();
     let kinds: Vec<String> = task.parameters.iter().map(|parameter| parameter.kind.clone()).collect();
     let parameters = Parameters { task: &bench.calls.task, names: &names, kinds: &kinds };
     let inputs = read(bench, parameters)?;
     let workload = Workload::encode(inputs, task.numeric.as_ref(), &names).map_err(Stopped::Failed)?;
-    let workers = match bench.calls.workers {
-        Workers::Count(count) => count.get().into(),
-        Workers::Auto => cores::available(),
-    };
     let budget = Budget::new(bench.time);
     let singles = singles(&alone, &workload, budget)?;
-    let mut stages = vec![alone];
-    let mut starts = vec![Vec::new()];
-    for size in plan::sizes(workers).into_iter().skip(1) {
-        stages.push(Stage::start(bench, &path, size)?);
-        starts.push(Vec::new());
-    }
-    for (stage, starts) in stages.iter().zip(&mut starts) {
-        *starts = self::starts(bench, &path, stage.workers(), &workload, budget.of_starts(stages.len()))?;
-    }
+    let stages = stages(bench, &path, alone)?;
+    let time = budget.of_starts(stages.len());
+    let starts = stages.iter().map(|stage| starts(bench, &path, stage.workers(), &workload, time));
+    let starts = starts.collect::<Result<Vec<_>, _>>()?;
     let calls = calls_of_a_turn(&stages, &workload, &singles, budget)?;
     let turns = turns(&stages, &workload, calls, budget)?;
     let pools = stages.iter().map(Stage::workers).zip(starts).zip(turns);
@@ -127,6 +119,19 @@ fn measure(bench: &Bench) -> Result<Figures, Stopped> {
         pools: pools.map(|((workers, starts), turns)| figures::Pool { workers, starts, turns }).collect(),
         measured_for: budget.spent(),
     })
+}
+
+/// Pools of all sizes, of which that of one worker is there already.
+fn stages(bench: &Bench, path: &Path, alone: Stage) -> Result<Vec<Stage>, Refusal> {
+    let workers = match bench.calls.workers {
+        Workers::Count(count) => count.get().into(),
+        Workers::Auto => cores::available(),
+    };
+    let mut stages = vec![alone];
+    for size in plan::sizes(workers).into_iter().skip(1) {
+        stages.push(Stage::start(bench, path, size)?);
+    }
+    Ok(stages)
 }
 
 /// How many processes wanted a core in the last minute: others' work disturbs what is measured.
@@ -174,7 +179,7 @@ fn singles(stage: &Stage, workload: &Workload, budget: Budget) -> Result<Vec<Sin
 /// How long it takes to have a pool and its first result, without the call itself.
 fn starts(
     bench: &Bench,
-    path: &std::path::Path,
+    path: &Path,
     workers: usize,
     workload: &Workload,
     time: Duration,
@@ -244,10 +249,11 @@ fn turns(
     Ok(turns)
 }
 
-/// An error that ended a job, as far as it is about a call: that call's failure, under the number of its input.
-fn stopped(error: crate::pool::Error, inputs: u64) -> Stopped {
+/// What an error comes to that ended a job whose first call was call `first` of the workload: of a call that failed, its
+/// failure under the number of its input.
+fn stopped(error: crate::pool::Error, first: u64, inputs: u64) -> Stopped {
     match error.failure() {
-        Some(failure) => Stopped::Failed(failure.clone().at(failure.index() % inputs)),
+        Some(failure) => Stopped::Failed(failure.clone().at((first + failure.index()) % inputs)),
         None => Stopped::Refused(unusable(error)),
     }
 }

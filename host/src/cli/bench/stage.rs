@@ -51,15 +51,14 @@ impl Stage {
         self.pool.workers()
     }
 
-    /// What its module says of the task.
-    pub(super) fn task(&self) -> Result<Task, Refusal> {
-        let names = self.module.task_names().nth(self.task).unwrap_or_default();
-        Ok(self.module.find(names).map_err(unusable)?.1.clone())
+    /// What its module says of a task.
+    pub(super) fn task(&self, name: &str) -> Result<Task, Refusal> {
+        Ok(self.module.find(name).map_err(unusable)?.1.clone())
     }
 
     /// Runs the first so many calls of the workload as one job.
     pub(super) fn turn(&self, workload: &Workload, calls: u64) -> Result<Turn, Stopped> {
-        let failed = |error| stopped(error, workload.inputs());
+        let failed = |error| stopped(error, 0, workload.inputs());
         let sink = Arc::new(Taken::default());
         let work = self.work(false).map_err(failed)?;
         let started = Instant::now();
@@ -81,10 +80,7 @@ impl Stage {
 
     /// Runs one call of the workload by itself.
     pub(super) fn one(&self, workload: &Workload, call: u64) -> Result<Single, Stopped> {
-        let failed = |error: Error| match error.failure() {
-            Some(failure) => Stopped::Failed(failure.clone().at(call % workload.inputs())),
-            None => Stopped::Refused(unusable(error)),
-        };
+        let failed = |error| stopped(error, call, workload.inputs());
         let sink = Arc::new(Taken::default());
         let work = self.work(true).map_err(failed)?;
         let started = Instant::now();
