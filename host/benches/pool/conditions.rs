@@ -16,6 +16,7 @@ pub(crate) struct Conditions {
     python: String,
     is_quick: bool,
     turns: usize,
+    turns_of_point: usize,
     /// Runnable threads, averaged over the minute before the first figure, and before the end.
     load: [String; 2],
 }
@@ -30,6 +31,7 @@ impl Conditions {
             python: world.python.as_ref().map_or_else(Clone::clone, |python| python.version.clone()),
             is_quick: world.is_quick,
             turns: world.turns(),
+            turns_of_point: world.turns_of_point(),
             load: [word_of("/proc/loadavg"), String::new()],
         }
     }
@@ -41,7 +43,7 @@ impl Conditions {
 
     /// The same for programs.
     pub(crate) fn json(&self) -> Value {
-        let Self { cores, processor, kernel, python, is_quick, turns, load } = self;
+        let Self { cores, processor, kernel, python, is_quick, turns, turns_of_point, load } = self;
         json!({
             "cores": cores,
             "processor": processor,
@@ -49,6 +51,7 @@ impl Conditions {
             "python": python,
             "quick": is_quick,
             "turns": turns,
+            "turns_of_point": turns_of_point,
             "workers": WORKERS,
             "load_average": { "before": load[0], "after": load[1] },
         })
@@ -57,11 +60,12 @@ impl Conditions {
 
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cores, processor, kernel, python, is_quick, turns, load: [before, after] } = self;
+        let Self { cores, processor, kernel, python, is_quick, turns, turns_of_point, load } = self;
+        let [before, after] = load;
         let (length, less) = if *is_quick { ("quick", ", a tenth of the calls") } else { ("full", "") };
         writeln!(
             f,
-            "{length} run: medians of {turns} turns{less}, and the quartiles between which half of them lay"
+            "{length} run: medians of {turns} turns ({turns_of_point} for a point of a curve){less}, and the quartiles between which half of them lay"
         )?;
         writeln!(f, "{cores} cores ({processor}), {WORKERS} workers; Linux {kernel}; Python: {python}")?;
         write!(f, "load average {before} before, {after} at the end")

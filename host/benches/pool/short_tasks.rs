@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::contest::Contest;
 use crate::figure::Figure;
@@ -14,6 +14,7 @@ use crate::measured::Measured;
 use crate::native;
 use crate::numbers::bound::Bound;
 use crate::numbers::grain::{Grain, Point, grain};
+use crate::numbers::samples::Samples;
 use crate::numbers::unit::Unit;
 use crate::plain::{self, Plain};
 use crate::world::{WORKERS, World};
@@ -22,8 +23,8 @@ const NUMERIC: Bound = Bound::new(20e-9, 6e-9);
 
 const SDK: Bound = Bound::new(0.25e-6, 0.12e-6);
 
-/// Turns of a task beside which everything else is nothing, how many such tasks make a trial, and how often that is
-/// tried: what a turn takes when nobody disturbs is the least of the trials.
+/// Turns of a task beside which everything else is nothing, how many such tasks make a trial, and how many trials there
+/// are. Their median counts: whoever else uses the machine slows the tasks to be measured down as well.
 const LONG: i64 = 1_000_000;
 const LONG_TASKS: usize = 4 * WORKERS;
 const TRIALS: usize = 5;
@@ -81,10 +82,8 @@ fn shortest_of(
         );
         Ok(seconds * WORKERS as f64 / tasks as f64)
     };
-    let mut turn = f64::INFINITY;
-    for _ in 0..TRIALS {
-        turn = turn.min(cost(LONG, LONG_TASKS)? / LONG as f64);
-    }
+    let trials = (0..TRIALS).map(|_| cost(LONG, LONG_TASKS)).collect::<anyhow::Result<Vec<f64>>>()?;
+    let turn = Samples::new(trials).context("nothing was tried")?.median() / LONG as f64;
     let point = |power: u32| {
         let turns = 1 << power;
         let tasks = world.some((TURNS >> power).min(TASKS_MAX));
