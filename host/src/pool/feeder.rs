@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,10 @@ use super::compile::{START_TIME_MAX, greet};
 use super::directories;
 use super::module::ModuleState;
 use super::objects::Stake;
-use super::relief::{self, Relief, SPARE_TIME, relieve};
+use super::relief::{Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
+use super::staff::Standing;
 use crate::channel::control::{
     Control, ControlError, DESCRIPTORS_MAX, Load, Objects, Wishes, WorkerSays, quoted,
 };
@@ -74,6 +75,8 @@ enum Step {
     Idle(Duration),
     /// Pause, whatever happens, then look again.
     BackOff(Duration),
+    /// The seat is closed.
+    Left,
     /// The pool is closing.
     End,
 }
@@ -102,12 +105,15 @@ impl Feeder {
                     // Only those who will sleep announce it, and then look once more.
                     let shared = Arc::clone(&self.shared);
                     let announced = shared.lobby.bell().announce();
-                    if let Step::Idle(limit) = self.guarded_step() {
-                        shared.lobby.bell().sleep(announced, limit);
+                    match self.guarded_step() {
+                        Step::Idle(limit) => shared.lobby.bell().sleep(announced, limit),
+                        Step::Left => return self.depart(),
+                        _ => {}
                     }
                 }
                 Step::Busy(post, limit) => self.sleep_on_worker(&post, limit),
                 Step::BackOff(pause) => std::thread::sleep(pause),
+                Step::Left => return self.depart(),
                 Step::End => return self.end(),
             }
         }
@@ -152,13 +158,18 @@ impl Feeder {
         }
         self.shared.seats[self.number].set_process(None);
         drop(state);
+        self.depart();
+    }
+
+    /// Waits for its last worker to be gone. The seat may have another feeder already.
+    fn depart(self) {
         if let Some(child) = self.latest {
             child.kill();
             child.wait(CLOSE_TIME_MAX);
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, SeatState> {
+    fn state(&self) -> MutexGuard<'_, SeatState> {
         self.shared.seats[self.number].lock()
     }
 
@@ -167,16 +178,16 @@ impl Feeder {
             return Step::End;
         }
         let shared = Arc::clone(&self.shared);
+        let is_leaving = shared.seats[self.number].standing.get() == Standing::Leaving;
         let mut state = shared.seats[self.number].lock();
         if state.is_lent {
             state.feeder_waits = true;
             return Step::Idle(IDLE_MAX);
         }
+        if is_leaving {
+            return self.leave(state);
+        }
         match &mut state.tenure {
-            // Relaxed: opening rings the lobby's bell.
-            Tenure::Vacant if self.number >= shared.seats_open.load(Ordering::Relaxed) => {
-                Step::Idle(IDLE_MAX)
-            }
             Tenure::Vacant => self.start_worker(&mut state),
             Tenure::Blank(blank) if blank.child.death().is_some() => {
                 let exit = blank.child.death().unwrap_or(Exit::Unknown);
@@ -196,6 +207,43 @@ impl Feeder {
                     shared.lobby.bell().ring();
                 }
                 self.feed(outlook)
+            }
+        }
+    }
+
+    /// Finishes what the worker has begun, gives the rest back, and closes the seat.
+    fn leave(&mut self, mut state: MutexGuard<'_, SeatState>) -> Step {
+        self.shared.requeue(std::iter::from_fn(|| self.deques.pop()).collect());
+        match &mut state.tenure {
+            Tenure::Vacant => {
+                drop(state);
+                if let Some(next) = self.next.take() {
+                    // Relaxed: a count that schedules, nothing more.
+                    next.workers.fetch_sub(1, Ordering::Relaxed);
+                }
+                if self.shared.close_seat(self.number) { Step::Left } else { Step::Again }
+            }
+            Tenure::Blank(_) => {
+                self.vacate(&mut state);
+                Step::Again
+            }
+            Tenure::Serving(service) => {
+                if let Some(exit) = service.child.death() {
+                    return self.bury(&mut state, exit);
+                }
+                let mut given_back = service.tend(self.number, &*self.shared.on_line).retries;
+                given_back.extend(service.recall());
+                let step = if service.is_idle() {
+                    self.retire_from(&mut state);
+                    Step::Again
+                } else {
+                    Step::Busy(Arc::clone(&service.post), service.interval())
+                };
+                drop(state);
+                self.shared.requeue(given_back);
+                // Calls may have been settled in whose wake others may be started.
+                self.shared.lobby.bell().ring();
+                step
             }
         }
     }
@@ -386,7 +434,7 @@ impl Feeder {
 
     /// Sleeps, or closes a seat that was opened for want of workers and is not needed any more.
     fn idle(&mut self) -> Step {
-        if self.number < self.shared.workers {
+        if self.number < self.shared.workers() {
             return Step::Idle(IDLE_MAX);
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);
@@ -394,12 +442,7 @@ impl Feeder {
             return Step::Idle(SPARE_TIME);
         }
         self.idle_since = None;
-        let mut state = self.state();
-        if !state.can_retire() || !relief::close(&self.shared, self.number) {
-            return Step::Idle(SPARE_TIME);
-        }
-        self.retire_from(&mut state);
-        Step::Again
+        if self.shared.dismiss_spare(self.number) { Step::Again } else { Step::Idle(IDLE_MAX) }
     }
 
     /// Ends the worker if it has nothing to do.
@@ -478,7 +521,7 @@ impl Feeder {
 
     /// Looks for a chunk of this module: here, in its queue and jobs, at siblings', and inside siblings' chunks.
     fn find(&self, module: &Arc<ModuleState>, is_idle: bool) -> Found {
-        let workers = self.shared.open_seats().len();
+        let workers = self.shared.seats_working();
         loop {
             let found = self
                 .deques

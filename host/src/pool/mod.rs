@@ -36,6 +36,7 @@ mod shape;
 mod shared;
 pub(crate) mod sink;
 pub(crate) mod source;
+mod staff;
 mod task;
 mod watch;
 
@@ -43,7 +44,6 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use directories::DIRECTORIES_MAX;
@@ -61,7 +61,6 @@ use self::admission::Use;
 pub use self::compile::{COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT};
 use self::compile::{Cache, CompileTerms};
 use self::directories::GrantedDirectory;
-use self::feeder::Feeder;
 use self::job::Terms;
 use self::limits::Limits;
 use self::module::ModuleState;
@@ -122,7 +121,6 @@ pub struct Pool {
     settings: Settings,
     /// Granted to all its modules.
     directories: Arc<[Arc<GrantedDirectory>]>,
-    feeders: Vec<JoinHandle<()>>,
 }
 
 /// What a pool is built from; see [`Pool::builder`].
@@ -242,10 +240,44 @@ impl Pool {
         Ok(Module { module: Use::new(Arc::clone(&self.shared), state), terms })
     }
 
-    /// How many workers the pool has.
+    /// How many workers the pool has, or is about to have after [`Pool::resize`].
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.workers
+        self.shared.workers()
+    }
+
+    /// Changes how many workers the pool has: 1 to [`WORKERS_MAX`].
+    ///
+    /// More are started at once, in parallel. Fewer: the surplus, those with the highest numbers, are given no more
+    /// calls, finish the ones that they are running, and end; what they were given and have not begun goes to the
+    /// others, so that no call is lost or run twice. The function does not wait for either. Jobs may be running, and
+    /// several threads may resize at the same time: the last one's number holds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] for a number that is zero or too large, and for more than one worker where a
+    /// [deterministic](Builder::deterministic) pool shares objects; [`ErrorKind::SetUp`] when the system gives no
+    /// threads; [`ErrorKind::Closed`] for a closed pool. The pool is then as large as before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// let pool = wasmpool::Pool::builder().workers(1).build()?;
+    /// let squares = br#"(module (func (export "square") (param i64) (result i64)
+    ///     (i64.mul (local.get 0) (local.get 0))))"#;
+    /// let square = pool.load_bytes("squares", squares)?.task::<i64, i64>("square")?;
+    /// pool.resize(2)?;
+    /// assert_eq!(pool.workers(), 2);
+    /// assert_eq!(square.map(1..4)?, [1, 4, 9]);
+    /// let error = pool.resize(0).unwrap_err();
+    /// assert_eq!(error.to_string(), "a pool of 0 workers: choose between 1 and 1024");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resize(&self, workers: usize) -> Result<(), Error> {
+        self.shared.resize(workers)
     }
 
     /// Process ids of the workers that are alive now.
@@ -263,8 +295,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.close();
-        let spares = std::mem::take(&mut self.shared.spares().feeders);
-        for feeder in self.feeders.drain(..).chain(spares) {
+        let feeders = self.shared.staff().take_feeders();
+        for feeder in feeders {
             // One that panicked has ended, too.
             let _ = feeder.join();
         }
@@ -486,10 +518,7 @@ impl Builder {
     /// [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
-        if !(1..=WORKERS_MAX).contains(&workers) {
-            let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
-            return Err(Error::new(ErrorKind::Setting, text));
-        }
+        staff::check_number(workers)?;
         self.settings.limits.check()?;
         let executable = executable(self.executable.as_deref())?;
         let mut directories = Vec::new();
@@ -499,21 +528,13 @@ impl Builder {
         // Most likely all modules have these directories.
         let wishes =
             Wishes { directories: directories::access(&directories), ..self.settings.compiling.wishes };
-        let (shared, deques) = Shared::new(workers, executable, wishes, unwinding_stops_here(self.on_output));
-        let mut pool = Pool {
-            shared,
+        let pool = Pool {
+            shared: Shared::new(executable, wishes, unwinding_stops_here(self.on_output)),
             registry: Registry::new(),
             settings: self.settings,
             directories: directories.into(),
-            feeders: Vec::new(),
         };
-        for (number, deques) in deques.into_iter().enumerate() {
-            let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
-            let thread = feeder.start().map_err(|error| {
-                Error::new(ErrorKind::SetUp, "a feeder thread cannot be started").with_source(error)
-            })?;
-            pool.feeders.push(thread);
-        }
+        pool.resize(workers)?;
         Ok(pool)
     }
 }

@@ -313,6 +313,15 @@ impl Service {
         richest.cut(post, |rest| job.steal_size(rest))
     }
 
+    /// Takes all calls back that the worker has not claimed.
+    pub(crate) fn recall(&mut self) -> Vec<Chunk> {
+        if self.sentence.is_some() {
+            return Vec::new();
+        }
+        let post = &self.post;
+        self.slots.iter_mut().flatten().filter_map(|running| running.cut(post, |rest| rest)).collect()
+    }
+
     /// How many calls are unclaimed in all slots, about.
     pub(crate) fn rest(&self) -> u32 {
         self.slots.iter().flatten().map(|running| running.rest(&self.post)).sum()
