@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::job::Job;
+use super::priority::Priority;
 
 /// A contiguous range of a job's calls, owned by whoever is to see them run.
 ///
@@ -11,12 +13,30 @@ use super::job::Job;
 pub(crate) struct Chunk {
     job: Arc<Job>,
     calls: Range<u64>,
+    /// When it may be run, if that is not at once.
+    due: Option<Instant>,
 }
 
 impl Chunk {
     /// Takes charge of `calls`.
     pub(crate) fn new(job: Arc<Job>, calls: Range<u64>) -> Self {
-        Self { job, calls }
+        Self { job, calls, due: None }
+    }
+
+    /// Has it rest first, until `due`.
+    pub(crate) fn not_before(mut self, due: Instant) -> Self {
+        self.due = Some(due);
+        self
+    }
+
+    /// When it may be run, if it has to rest first; asked for once.
+    pub(crate) fn take_due(&mut self) -> Option<Instant> {
+        self.due.take()
+    }
+
+    /// How urgent its calls are.
+    pub(crate) fn priority(&self) -> Priority {
+        self.job.work.terms.priority
     }
 
     /// The job.

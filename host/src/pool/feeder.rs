@@ -106,7 +106,10 @@ impl Feeder {
                     let shared = Arc::clone(&self.shared);
                     let announced = shared.lobby.bell().announce();
                     match self.guarded_step() {
-                        Step::Idle(limit) => shared.lobby.bell().sleep(announced, limit),
+                        Step::Idle(limit) => {
+                            let limit = shared.rests.left().map_or(limit, |left| limit.min(left));
+                            shared.lobby.bell().sleep(announced, limit);
+                        }
                         Step::Left => return self.depart(),
                         _ => {}
                     }
@@ -178,6 +181,7 @@ impl Feeder {
             return Step::End;
         }
         let shared = Arc::clone(&self.shared);
+        shared.requeue(shared.rests.take_due());
         let is_leaving = shared.seats[self.number].standing.get() == Standing::Leaving;
         let mut state = shared.seats[self.number].lock();
         if state.is_lent {
@@ -524,8 +528,7 @@ impl Feeder {
         let workers = self.shared.seats_working();
         loop {
             let found = self
-                .deques
-                .pop()
+                .own(module)
                 .or_else(|| self.take(module, workers))
                 .or_else(|| if is_idle { self.deques.steal() } else { None });
             let Some(chunk) = found else { break };
@@ -540,6 +543,16 @@ impl Feeder {
             return Found::Chunk(chunk);
         }
         if is_idle { self.split(module) } else { Found::Nothing }
+    }
+
+    /// What waits here, unless more urgent calls wait elsewhere: then it goes back to where everybody looks.
+    fn own(&self, module: &ModuleState) -> Option<Chunk> {
+        let chunk = self.deques.pop()?;
+        if module.outranks(chunk.priority()) {
+            self.shared.requeue(vec![chunk]);
+            return None;
+        }
+        Some(chunk)
     }
 
     /// Takes calls from the module; half of them wait in the own deque, where an idle sibling finds them.
@@ -626,12 +639,13 @@ impl Outlook {
 
 fn demand(module: &ModuleState) -> Demand {
     let last_seated = module.last_seated();
+    let class = module.most_urgent().unwrap_or_default() as usize;
     if module.is_short_handed() {
         // What waits may have been given to workers that sleep, and nobody can count on those.
-        return Demand { backlog: module.backlog().max(1), workers: 0, last_seated };
+        return Demand { backlog: module.backlog().max(1), workers: 0, class, last_seated };
     }
     // Relaxed: a count that schedules, nothing more.
-    Demand { backlog: module.backlog(), workers: module.workers.load(Ordering::Relaxed), last_seated }
+    Demand { backlog: module.backlog(), workers: module.workers.load(Ordering::Relaxed), class, last_seated }
 }
 
 fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {

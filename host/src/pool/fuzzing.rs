@@ -13,6 +13,7 @@ use super::gather::{Gather, ResultForm};
 use super::job::{Job, Terms, Work};
 use super::module::{Artifact, ModuleState};
 use super::outcome::{Failure, FailureKind};
+use super::priority::Priority;
 use super::running::Running;
 use super::sink::Sink;
 use super::source::Integers;
@@ -26,6 +27,7 @@ use crate::channel::ring::{self, LINE_BYTES_MAX};
 use crate::fuzzing::Bytes;
 use crate::process::child::Exit;
 use crate::sandbox::driver::Number;
+use crate::schedule::back_off::BackOff;
 use crate::shm::region::{Region, Writer};
 
 /// Deepest nesting of results here.
@@ -90,6 +92,8 @@ impl Stage {
             fuel: None,
             retries,
             lost_retries: 0,
+            back_off: BackOff::default(),
+            priority: Priority::Normal,
             stop_on_failure: false,
             fresh: false,
             recycle: 0,

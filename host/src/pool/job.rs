@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::module::ModuleState;
 use super::outcome::{Failure, FailureKind};
+use super::priority::Priority;
 use super::sink::{Form, Results, Sink};
 use super::source::Source;
 use wasmpool_abi::Codec;
 
 use crate::channel::order::Entry;
+use crate::schedule::back_off::BackOff;
 use crate::schedule::cut::Pace;
 use crate::schedule::spans::Spans;
 
@@ -38,6 +40,10 @@ pub(crate) struct Terms {
     pub(crate) retries: u32,
     /// How often at least when its worker was lost, which is not the call's doing where nobody can see it run.
     pub(crate) lost_retries: u32,
+    /// How long a call rests before another attempt.
+    pub(crate) back_off: BackOff,
+    /// Whether its calls go before or after others.
+    pub(crate) priority: Priority,
     /// The first failure ends the job.
     pub(crate) stop_on_failure: bool,
     /// Every call gets an instance of its own.
@@ -157,8 +163,8 @@ impl State {
 /// What becomes of a call that did not return.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is tried again.
-    Retry,
+    /// It is tried again, after a rest.
+    Retry(Duration),
     /// That was it.
     Final,
 }
@@ -351,7 +357,7 @@ impl Job {
             let tries_again = before < allowed;
             if tries_again && !state.is_over() && call < state.goal() {
                 state.attempts.insert(call, before + 1);
-                return Verdict::Retry;
+                return Verdict::Retry(self.work.terms.back_off.rest(before + 1, call));
             }
             before + 1
         };

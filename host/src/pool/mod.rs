@@ -29,7 +29,9 @@ pub(crate) mod limits;
 pub(crate) mod module;
 pub(crate) mod objects;
 mod outcome;
+mod priority;
 mod relief;
+mod rests;
 mod running;
 mod seat;
 mod shape;
@@ -55,6 +57,7 @@ pub use limits::{
 #[cfg(feature = "cli")]
 pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
+pub use priority::Priority;
 pub use task::Task;
 
 use self::admission::Use;
@@ -76,6 +79,7 @@ use crate::process::reentry::{Executable, Role};
 use crate::process::{cores, nursery};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
+use crate::schedule::back_off::BackOff;
 use crate::shm::object::ground::Rights;
 #[cfg(feature = "cli")]
 use crate::shm::object::spec::{PipeShape, Spec};
@@ -137,6 +141,7 @@ pub struct Builder {
 struct Settings {
     limits: Limits,
     retries: u32,
+    back_off: BackOff,
     fresh: bool,
     recycle: u32,
     /// Where each run is to be like any other.
@@ -163,6 +168,7 @@ impl Pool {
             settings: Settings {
                 limits: Limits::default(),
                 retries: 0,
+                back_off: BackOff::default(),
                 fresh: false,
                 recycle: 0,
                 seed: None,
@@ -328,6 +334,8 @@ impl Settings {
             fuel: limits.call_fuel(is_deterministic),
             retries: self.retries,
             lost_retries: if is_unseen { LOST_RETRIES_DEFAULT } else { 0 },
+            back_off: self.back_off,
+            priority: Priority::Normal,
             stop_on_failure: true,
             fresh: self.fresh,
             recycle: self.recycle,
@@ -361,6 +369,36 @@ impl Builder {
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
+        self
+    }
+
+    /// How long a call rests before it is [tried again](Self::retries): `first` before the second attempt, then twice as
+    /// long each time, up to `most`. No rest unless said otherwise; a day at most.
+    ///
+    /// Each rest is up to a quarter longer than that, by the call's index, so that calls which failed together do not all
+    /// come back together. A call that rests takes neither a worker nor a thread, and other calls of its job go on
+    /// meanwhile; the job's deadline does not wait for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (first, most) = (Duration::from_millis(20), Duration::from_secs(1));
+    /// let pool = wasmpool::Pool::builder().workers(1).retries(2).retry_delay(first, most).build()?;
+    /// let traps = pool.load_bytes("traps", br#"(module (func (export "trap") unreachable))"#)?;
+    /// let begin = Instant::now();
+    /// let error = traps.task::<(), ()>("trap")?.apply(()).unwrap_err();
+    /// assert_eq!(error.failure().unwrap().attempt(), 3);
+    /// assert!(begin.elapsed() >= first + 2 * first);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn retry_delay(mut self, first: Duration, most: Duration) -> Self {
+        self.settings.back_off = BackOff { first, most };
         self
     }
 
@@ -520,6 +558,7 @@ impl Builder {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
         staff::check_number(workers)?;
         self.settings.limits.check()?;
+        limits::check_back_off(self.settings.back_off)?;
         let executable = executable(self.executable.as_deref())?;
         let mut directories = Vec::new();
         for (host, guest, rights) in &self.directories {

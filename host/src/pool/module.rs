@@ -16,9 +16,11 @@ use super::job::Job;
 use super::limits::{Limit, Limits};
 use super::objects::{self, Granted};
 use super::outcome::{Failure, FailureKind};
+use super::priority::Priority;
 use crate::channel::control::{NumericEntry, Service, TaskEntries};
 use crate::sandbox::catalog::{Catalog, Task};
 use crate::schedule::deques;
+use crate::schedule::turns::{self, CLASSES};
 
 /// Deaths without one finished chunk between them after which a module is not run any more.
 const CRASHES_MAX: u32 = 5;
@@ -48,8 +50,12 @@ pub(crate) struct ModuleState {
     pub(crate) directories: Arc<[Arc<GrantedDirectory>]>,
     /// The same module with other grants.
     pub(super) admissions: Admissions,
-    /// Chunks that anyone may take: single calls, retries, and what dead workers left.
-    queue: Injector<Chunk>,
+    /// Chunks that anyone may take: single calls, retries, and what dead workers left; by their priorities.
+    queues: [Injector<Chunk>; CLASSES],
+    /// Calls that are not of the usual priority have been given to it.
+    has_priorities: AtomicBool,
+    /// How many chunks have been taken since then.
+    turn: AtomicU32,
     jobs: Mutex<Vec<Arc<Job>>>,
     /// Workers that serve it, or are being started to.
     pub(crate) workers: AtomicUsize,
@@ -152,7 +158,9 @@ impl ModuleState {
             granted,
             directories,
             admissions: Admissions::default(),
-            queue: Injector::new(),
+            queues: Default::default(),
+            has_priorities: AtomicBool::new(false),
+            turn: AtomicU32::new(0),
             jobs: Mutex::new(Vec::new()),
             workers: AtomicUsize::new(0),
             is_short_handed: AtomicBool::new(false),
@@ -170,7 +178,8 @@ impl ModuleState {
 
     /// Puts a chunk where every worker of this module looks.
     pub(crate) fn queue(&self, chunk: Chunk) {
-        self.queue.push(chunk);
+        self.note_priority(chunk.priority());
+        self.queues[chunk.priority() as usize].push(chunk);
         if self.is_quarantined() {
             // It may have come after the queue was cleared.
             self.give_up();
@@ -179,7 +188,34 @@ impl ModuleState {
 
     /// Lists a job whose calls workers are to come for.
     pub(crate) fn list(&self, job: Arc<Job>) {
+        self.note_priority(job.work.terms.priority);
         self.jobs().push(job);
+    }
+
+    fn note_priority(&self, priority: Priority) {
+        if priority != Priority::Normal {
+            // Relaxed: it schedules, nothing more.
+            self.has_priorities.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The priority of the most urgent calls that wait.
+    pub(crate) fn most_urgent(&self) -> Option<Priority> {
+        let waits = |priority: &Priority| {
+            let of = |job: &&Arc<Job>| job.work.terms.priority == *priority;
+            !self.queues[*priority as usize].is_empty()
+                || self.jobs().iter().filter(of).any(|job| job.backlog() > 0)
+        };
+        // Relaxed: as in `note_priority`.
+        match self.has_priorities.load(Ordering::Relaxed) {
+            false => None,
+            true => Priority::ALL.into_iter().rev().find(waits),
+        }
+    }
+
+    /// Whether calls wait that are more urgent than these.
+    pub(crate) fn outranks(&self, priority: Priority) -> bool {
+        self.most_urgent().is_some_and(|most| most > priority)
     }
 
     /// Strikes a job off the list.
@@ -202,13 +238,26 @@ impl ModuleState {
         self.service.code.counts_fuel
     }
 
-    /// Takes a chunk from the queue, or else from the jobs in turn, for one of `workers` workers.
+    /// Takes a chunk for one of `workers` workers, of the most urgent calls first; see [`turns`].
     pub(crate) fn take(&self, workers: usize) -> Option<Chunk> {
-        if let Some(chunk) = deques::take(&self.queue) {
+        // Relaxed: as in `note_priority`.
+        if !self.has_priorities.load(Ordering::Relaxed) {
+            return self.take_of(Priority::Normal, workers);
+        }
+        let order = turns::order(self.turn.load(Ordering::Relaxed));
+        let chunk = order.into_iter().find_map(|class| self.take_of(Priority::ALL[class], workers))?;
+        self.turn.fetch_add(1, Ordering::Relaxed);
+        Some(chunk)
+    }
+
+    /// Takes a chunk of this priority from the queue, or else from the jobs in turn.
+    fn take_of(&self, priority: Priority, workers: usize) -> Option<Chunk> {
+        if let Some(chunk) = deques::take(&self.queues[priority as usize]) {
             return Some(chunk);
         }
         let mut jobs = self.jobs();
-        let (at, chunk) = jobs.iter().enumerate().find_map(|(at, job)| Some((at, job.cut(workers)?)))?;
+        let mut of_priority = jobs.iter().enumerate().filter(|(_, job)| job.work.terms.priority == priority);
+        let (at, chunk) = of_priority.find_map(|(at, job)| Some((at, job.cut(workers)?)))?;
         // The job that was served goes to the end, so that none waits for all of another.
         let served = jobs.remove(at);
         jobs.push(served);
@@ -217,7 +266,7 @@ impl ModuleState {
 
     /// How many calls nobody has taken, about; chunks of the queue count as one.
     pub(crate) fn backlog(&self) -> u64 {
-        let queued = self.queue.len() as u64;
+        let queued = self.queues.iter().map(|queue| queue.len() as u64).sum::<u64>();
         let of_jobs = self.jobs().iter().map(|job| job.backlog()).fold(0, u64::saturating_add);
         queued.saturating_add(of_jobs)
     }
@@ -322,7 +371,7 @@ impl ModuleState {
         for job in jobs {
             job.cancel(None);
         }
-        while let Some(chunk) = deques::take(&self.queue) {
+        while let Some(chunk) = self.queues.iter().find_map(deques::take) {
             chunk.job().cancel(None);
         }
     }
@@ -338,7 +387,7 @@ impl ModuleState {
         for job in jobs {
             job.cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
         }
-        while let Some(chunk) = deques::take(&self.queue) {
+        while let Some(chunk) = self.queues.iter().find_map(deques::take) {
             chunk.job().cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
         }
     }

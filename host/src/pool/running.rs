@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::job::{Job, Verdict};
@@ -190,8 +190,12 @@ impl Running {
     /// Has a call that did not return judged; one that is to be tried again joins `retries`.
     pub(super) fn fail(&self, failure: Failure, worker: usize, retries: &mut Vec<Chunk>) {
         let index = failure.index();
-        if self.job.failed(failure, worker) == Verdict::Retry {
-            retries.push(Chunk::new(Arc::clone(&self.job), index..index + 1));
+        if let Verdict::Retry(rest) = self.job.failed(failure, worker) {
+            let chunk = Chunk::new(Arc::clone(&self.job), index..index + 1);
+            retries.push(match rest {
+                Duration::ZERO => chunk,
+                rest => chunk.not_before(Instant::now() + rest),
+            });
         }
     }
 

@@ -11,6 +11,7 @@ use super::job::Job;
 use super::module::ModuleState;
 use super::objects::Stake;
 use super::relief::{Relief, relieve};
+use super::rests::Rests;
 use super::seat::{OnLine, Posted, Service};
 use super::staff::{Staff, Standing, StandingCell};
 use crate::channel::control::{Control, FileAccess, Wishes};
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     /// The deques of the feeders.
     pub(super) family: Arc<Family<Chunk>>,
     pub(crate) modules: RwLock<Vec<Arc<ModuleState>>>,
+    /// Calls that rest before they are tried again.
+    pub(crate) rests: Rests,
     pub(crate) lobby: Arc<Lobby>,
     pub(crate) on_line: Box<OnLine>,
     /// What its processes are started from.
@@ -170,6 +173,7 @@ impl Shared {
             staff: Mutex::default(),
             family: Arc::default(),
             modules: RwLock::new(Vec::new()),
+            rests: Rests::default(),
             lobby: Arc::default(),
             on_line,
             executable,
@@ -276,6 +280,7 @@ impl Shared {
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
         job.work.module.unlist(job);
+        self.rests.forget(job);
         if let (true, Some(limit)) = (job.was_late(), job.work.terms.deadline) {
             let text =
                 format!("the job's deadline of {limit:?} passed; calls that had not ended were stopped");
@@ -371,14 +376,19 @@ impl Shared {
         }
     }
 
-    /// Gives calls out again.
+    /// Gives calls out again, those that have to rest when they have rested.
     pub(crate) fn requeue(&self, chunks: Vec<Chunk>) {
         if chunks.is_empty() {
             return;
         }
-        for chunk in chunks {
-            let module = Arc::clone(&chunk.job().work.module);
-            module.queue(chunk);
+        for mut chunk in chunks {
+            match chunk.take_due() {
+                Some(due) => self.rests.put(chunk, due),
+                None => {
+                    let module = Arc::clone(&chunk.job().work.module);
+                    module.queue(chunk);
+                }
+            }
         }
         self.lobby.bell().ring();
     }

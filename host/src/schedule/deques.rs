@@ -43,7 +43,6 @@ impl<T> Family<T> {
 }
 
 impl<T> Deques<T> {
-
     /// Puts something where this feeder looks first.
     pub(crate) fn push(&self, item: T) {
         self.own.push(item);
