@@ -12,6 +12,7 @@ use super::objects::Objects;
 use super::output::{Order, Shape, Strings};
 use super::quantity::Workers;
 use crate::pool::limits::{Limits, Spelling};
+use crate::schedule::back_off::BackOff;
 
 /// What the command is to do.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(crate) struct Calls {
     pub(crate) order: Order,
     pub(crate) on_error: OnError,
     pub(crate) retries: u32,
+    pub(crate) back_off: BackOff,
     pub(crate) isolation: Isolation,
     /// Where each run is to be like any other.
     pub(crate) seed: Option<u64>,
@@ -48,6 +50,8 @@ pub(crate) struct Calls {
     pub(crate) jail: JailFlags,
     pub(crate) shape: Shape,
     pub(crate) strings: Strings,
+    /// Whether to tell what the pool has done.
+    pub(crate) stats: bool,
     pub(crate) objects: Objects,
 }
 
@@ -112,6 +116,7 @@ impl Request {
             order: if flags.unordered { Order::Completion } else { Order::Input },
             on_error: flags.on_error,
             retries: flags.retries,
+            back_off: flags.retry_delay.unwrap_or_default(),
             isolation: if flags.fresh { Isolation::Fresh } else { Isolation::Reuse },
             seed: flags.deterministic,
             limits: checked(flags.limits.limits())?,
@@ -120,6 +125,7 @@ impl Request {
             jail: flags.jail,
             shape: flags.format,
             strings: if flags.raw { Strings::Raw } else { Strings::Quoted },
+            stats: flags.stats,
             objects: Objects::new(flags.objects)?,
         }))
     }
@@ -140,6 +146,11 @@ fn check_agreement(flags: &Flags, inputs: &Inputs) -> Result<(), String> {
             "--unordered prints results as they finish, but --deterministic has them in one order; leave one of \
              them away"
                 .to_owned(),
+        );
+    }
+    if flags.retry_delay.is_some() && flags.retries == 0 {
+        return Err(
+            "--retry-delay says when a failed call is run again, and none is: add --retries N".to_owned()
         );
     }
     let arrays_wanted = matches!(inputs, Inputs::Given(Binding::Many, _) | Inputs::Stdin(Binding::Many));
@@ -208,6 +219,7 @@ mod tests {
     fn contradictions_are_refused() {
         check_refused("map m t --raw --format array", "--raw prints plain lines");
         check_refused("starmap m t --strings", "--strings gives each call one string");
+        check_refused("map m t --retry-delay 1s", "--retry-delay says when a failed call is run again");
         check_refused("map m t --env GONE", "--env GONE: not set here");
         check_refused("map m t --unordered --deterministic", "--unordered prints results as they finish");
         check_refused("map m t --timeout 2s --deadline 1s", "--timeout 2s contradicts --deadline 1s");

@@ -15,12 +15,25 @@ pub(crate) struct Chunk {
     calls: Range<u64>,
     /// When it may be run, if that is not at once.
     due: Option<Instant>,
+    /// Since when it could be run, if it waits for a worker.
+    waits_since: Option<Instant>,
 }
 
 impl Chunk {
     /// Takes charge of `calls`.
     pub(crate) fn new(job: Arc<Job>, calls: Range<u64>) -> Self {
-        Self { job, calls, due: None }
+        Self { job, calls, due: None, waits_since: None }
+    }
+
+    /// Notes that it waits for a worker, unless that was noted before.
+    pub(crate) fn waiting_since(mut self, since: Instant) -> Self {
+        self.waits_since.get_or_insert(since);
+        self
+    }
+
+    /// Since when it could be run, if it waited for a worker.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        self.waits_since
     }
 
     /// Has it rest first, until `due`.
@@ -54,7 +67,8 @@ impl Chunk {
         let middle = (self.calls.start + count).min(self.calls.end);
         let rest = middle..self.calls.end;
         self.calls.end = middle;
-        (!rest.is_empty()).then(|| Self::new(Arc::clone(&self.job), rest))
+        let waits_since = self.waits_since;
+        (!rest.is_empty()).then(|| Self { job: Arc::clone(&self.job), calls: rest, due: None, waits_since })
     }
 
     /// One chunk of this and the one that follows it.

@@ -21,6 +21,7 @@ use super::relief::{Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
 use super::staff::Standing;
+use super::tally::Count;
 use crate::channel::control::{
     Control, ControlError, DESCRIPTORS_MAX, Load, Objects, Wishes, WorkerSays, quoted,
 };
@@ -130,6 +131,7 @@ impl Feeder {
             if let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) {
                 service.module.workers.fetch_sub(1, Ordering::Relaxed);
                 service.abandon();
+                self.count(Count::WorkersLost);
             }
             self.shared.seats[self.number].set_process(None);
             Step::Again
@@ -195,6 +197,7 @@ impl Feeder {
             Tenure::Vacant => self.start_worker(&mut state),
             Tenure::Blank(blank) if blank.child.death().is_some() => {
                 let exit = blank.child.death().unwrap_or(Exit::Unknown);
+                self.count(Count::WorkersLost);
                 self.vacate(&mut state);
                 self.start_failed(&mut state, format!("a new worker {exit}"))
             }
@@ -228,6 +231,7 @@ impl Feeder {
                 if self.shared.close_seat(self.number) { Step::Left } else { Step::Again }
             }
             Tenure::Blank(_) => {
+                self.count(Count::WorkersRetired);
                 self.vacate(&mut state);
                 Step::Again
             }
@@ -284,6 +288,7 @@ impl Feeder {
         let child = nursery::spawn(Role::Worker, &self.shared.executable, theirs, on_death);
         let child = child.map_err(|error| describe(&error))?;
         let child = Arc::new(child);
+        self.count(Count::WorkersStarted);
         self.latest = Some(Arc::clone(&child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
         if self.shared.is_closing() {
@@ -295,6 +300,7 @@ impl Feeder {
             self.next.as_ref().map_or(wishes.directories, |module| directories::access(&module.directories));
         greet(&control, Wishes { directories: access, ..wishes }).map_err(|error| {
             child.kill();
+            self.count(Count::WorkersLost);
             if let ControlError::Unconfined(reason) = error {
                 // Another attempt will not find another kernel.
                 self.failed_starts = FAILED_STARTS_MAX;
@@ -323,6 +329,7 @@ impl Feeder {
         };
         if blank.access != directories::access(&module.directories) {
             // What a process may do with files is settled at its birth.
+            self.count(Count::WorkersRetired);
             blank.child.kill();
             self.shared.seats[self.number].set_process(None);
             self.next = Some(module);
@@ -344,6 +351,7 @@ impl Feeder {
                 module.workers.fetch_sub(1, Ordering::Relaxed);
                 self.shared.seats[self.number].set_process(None);
                 blank.child.kill();
+                self.count(Count::WorkersLost);
                 if self.shared.is_closing() {
                     return Step::End;
                 }
@@ -464,6 +472,7 @@ impl Feeder {
             // Relaxed: a count that schedules, nothing more.
             service.module.workers.fetch_sub(1, Ordering::Relaxed);
         }
+        self.count(Count::WorkersRetired);
         self.vacate(state);
     }
 
@@ -530,7 +539,7 @@ impl Feeder {
             let found = self
                 .own(module)
                 .or_else(|| self.take(module, workers))
-                .or_else(|| if is_idle { self.deques.steal() } else { None });
+                .or_else(|| if is_idle { self.steal() } else { None });
             let Some(chunk) = found else { break };
             if !chunk.job().wants(chunk.calls().start) {
                 // Nobody waits for it any more.
@@ -565,6 +574,18 @@ impl Feeder {
         Some(chunk)
     }
 
+    fn steal(&self) -> Option<Chunk> {
+        let stolen = self.deques.steal();
+        if stolen.is_some() {
+            self.count(Count::Steals);
+        }
+        stolen
+    }
+
+    fn count(&self, what: Count) {
+        self.shared.tally.add(what, 1);
+    }
+
     /// Takes the upper half of the sibling's chunk with the most calls left.
     fn split(&self, module: &Arc<ModuleState>) -> Found {
         let mut was_refused = false;
@@ -590,6 +611,7 @@ impl Feeder {
             match self.shared.seats[number].try_lock().as_deref_mut() {
                 Some(SeatState { tenure: Tenure::Serving(service), .. }) => {
                     if let Some(chunk) = service.cut() {
+                        self.count(Count::Splits);
                         return Found::Chunk(chunk);
                     }
                 }

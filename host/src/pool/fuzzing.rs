@@ -73,8 +73,9 @@ impl Stage {
             grants: Vec::new(),
             directories: Vec::new(),
         };
-        let module = ModuleState::new("fuzz".into(), catalog, artifact, service, Arc::new([]))
-            .expect("a module's files");
+        let module =
+            ModuleState::new("fuzz".into(), catalog, artifact, service, Arc::new([]), Arc::default())
+                .expect("a module's files");
         Self { post, worker, module }
     }
 

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use crossbeam_deque::Injector;
 
@@ -17,6 +18,7 @@ use super::limits::{Limit, Limits};
 use super::objects::{self, Granted};
 use super::outcome::{Failure, FailureKind};
 use super::priority::Priority;
+use super::tally::Tally;
 use crate::channel::control::{NumericEntry, Service, TaskEntries};
 use crate::sandbox::catalog::{Catalog, Task};
 use crate::schedule::deques;
@@ -57,6 +59,8 @@ pub(crate) struct ModuleState {
     /// How many chunks have been taken since then.
     turn: AtomicU32,
     jobs: Mutex<Vec<Arc<Job>>>,
+    /// What its pool counts.
+    pub(crate) tally: Arc<Tally>,
     /// Workers that serve it, or are being started to.
     pub(crate) workers: AtomicUsize,
     /// Whether those that serve it sleep while calls wait, so that one more has to come.
@@ -120,8 +124,9 @@ impl ModuleState {
         artifact: Artifact,
         service: Service,
         directories: Arc<[Arc<GrantedDirectory>]>,
+        tally: Arc<Tally>,
     ) -> io::Result<Arc<Self>> {
-        Self::with(name, Arc::new(catalog), Arc::new(artifact), service, Arc::default(), directories)
+        Self::with(name, Arc::new(catalog), Arc::new(artifact), service, Arc::default(), directories, tally)
     }
 
     /// The same module, granted these objects and directories.
@@ -136,7 +141,8 @@ impl ModuleState {
     ) -> io::Result<Arc<Self>> {
         let (catalog, artifact) = (Arc::clone(&self.catalog), Arc::clone(&self.artifact));
         let service = Service { grants: objects::describe(&granted), ..self.service.clone() };
-        Self::with(self.name.clone(), catalog, artifact, service, granted, directories)
+        let tally = Arc::clone(&self.tally);
+        Self::with(self.name.clone(), catalog, artifact, service, granted, directories, tally)
     }
 
     fn with(
@@ -146,6 +152,7 @@ impl ModuleState {
         mut service: Service,
         granted: Arc<[Granted]>,
         directories: Arc<[Arc<GrantedDirectory>]>,
+        tally: Arc<Tally>,
     ) -> io::Result<Arc<Self>> {
         service.directories = directories::describe(&directories);
         let load = service.to_file()?;
@@ -162,6 +169,7 @@ impl ModuleState {
             has_priorities: AtomicBool::new(false),
             turn: AtomicU32::new(0),
             jobs: Mutex::new(Vec::new()),
+            tally,
             workers: AtomicUsize::new(0),
             is_short_handed: AtomicBool::new(false),
             last_seated: AtomicU64::new(0),
@@ -179,7 +187,7 @@ impl ModuleState {
     /// Puts a chunk where every worker of this module looks.
     pub(crate) fn queue(&self, chunk: Chunk) {
         self.note_priority(chunk.priority());
-        self.queues[chunk.priority() as usize].push(chunk);
+        self.queues[chunk.priority() as usize].push(chunk.waiting_since(Instant::now()));
         if self.is_quarantined() {
             // It may have come after the queue was cleared.
             self.give_up();

@@ -78,6 +78,11 @@ impl Rests {
         due
     }
 
+    /// How many chunks rest, which are of one call each.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// How long it is until a chunk has rested enough.
     pub(crate) fn left(&self) -> Option<Duration> {
         // Relaxed: whoever goes to sleep by it has announced that before, and whoever changes it rings afterwards.

@@ -14,6 +14,7 @@ use super::relief::{Relief, relieve};
 use super::rests::Rests;
 use super::seat::{OnLine, Posted, Service};
 use super::staff::{Staff, Standing, StandingCell};
+use super::tally::Tally;
 use crate::channel::control::{Control, FileAccess, Wishes};
 use crate::channel::post::Post;
 use crate::process::child::Child;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     /// The deques of the feeders.
     pub(super) family: Arc<Family<Chunk>>,
     pub(crate) modules: RwLock<Vec<Arc<ModuleState>>>,
+    /// What it counts.
+    pub(crate) tally: Arc<Tally>,
     /// Calls that rest before they are tried again.
     pub(crate) rests: Rests,
     pub(crate) lobby: Arc<Lobby>,
@@ -173,6 +176,7 @@ impl Shared {
             staff: Mutex::default(),
             family: Arc::default(),
             modules: RwLock::new(Vec::new()),
+            tally: Arc::default(),
             rests: Rests::default(),
             lobby: Arc::default(),
             on_line,
@@ -280,6 +284,7 @@ impl Shared {
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
         job.work.module.unlist(job);
+        job.count_out();
         self.rests.forget(job);
         if let (true, Some(limit)) = (job.was_late(), job.work.terms.deadline) {
             let text =
