@@ -109,7 +109,6 @@ fn nothing_is_lost_when_workers_are_killed_while_others_come_and_go() {
     let _watchdog = Watchdog::start();
     let pool = builder(3).build().expect("a pool");
     let mut random = Random::from_environment();
-    let repeat = random.how_to_repeat();
     let mut rounds = 0;
     while rounds < 50 {
         rounds += beside_a_map(&pool, |_| {
@@ -123,7 +122,6 @@ fn nothing_is_lost_when_workers_are_killed_while_others_come_and_go() {
             }
         });
     }
-    println!("{rounds} rounds; {repeat}");
     settles(&pool, 3);
 }
 
