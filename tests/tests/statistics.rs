@@ -46,6 +46,8 @@ fn each_outcome_is_counted_once() {
     }
     act.clone().retries(2).apply((1, 1)).expect_err("it traps");
     act.map(Vec::new()).expect("no results");
+    // Each attempt is timed, with its chunk, which ends after its last call.
+    wait_until(|| fixture.pool.stats().runs.count == 1053);
     let stats = fixture.pool.stats();
     adds_up(&stats);
     assert_eq!((stats.calls_submitted, stats.jobs_ended), (1051, 53));
@@ -55,7 +57,6 @@ fn each_outcome_is_counted_once() {
     assert_eq!((stats.retries, stats.workers_lost, stats.workers_stopped), (2, 0, 0));
     // A single attempt is a chunk, and so is at most each call.
     assert!((52..=1053).contains(&stats.chunks), "{stats:?}");
-    assert_eq!(stats.runs.count, 1053, "each attempt was timed");
     assert!(stats.runs.longest <= stats.busy && stats.runs.total <= stats.busy, "{stats:?}");
 }
 
@@ -164,7 +165,6 @@ fn waiting_is_measured_where_calls_wait() {
     adds_up(&stats);
     assert_eq!(stats.waits.count - before.waits.count, 3);
     // It waited for what was left of the first of two that take as long as each other, and perhaps for the second one.
-    assert!(stats.runs.longest > before.runs.longest, "{stats:?}");
     assert!(stats.waits.longest > before.waits.longest, "{stats:?}");
 }
 

@@ -56,7 +56,8 @@ pub struct Stats {
     /// How long calls waited for a worker, from when they could first be run, or run again. Single calls that were handed
     /// to an idle worker directly are not counted.
     pub waits: Times,
-    /// How long calls ran. Time is taken per chunk, about a millisecond of work: its calls count as equally long.
+    /// How long calls ran. Time is taken per chunk, about a millisecond of work: its calls count as equally long. The
+    /// last chunks of a job may be missing for a moment after it: a chunk ends after its last call.
     pub runs: Times,
 }
 
@@ -155,7 +156,6 @@ impl Times {
     ///     (i64.mul (local.get 0) (local.get 0))))"#;
     /// pool.load_bytes("squares", squares)?.task::<i64, i64>("square")?.map(0..10_000)?;
     /// let runs = pool.stats().runs;
-    /// assert_eq!(runs.count, 10_000);
     /// assert!(runs.quantile(0.5) <= runs.quantile(0.99) && runs.quantile(1.0) <= runs.longest);
     /// # Ok(())
     /// # }
