@@ -59,8 +59,8 @@ pub use channel::ring::Stream;
 pub use pool::{
     Builder, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, Command,
     DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, DIRECTORIES_MAX, Error, ErrorKind, Failure,
-    FailureKind, MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome, PRINTED_BYTES_DEFAULT, Pool,
-    Stdin, Task, WORKERS_MAX,
+    FailureKind, MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome, Outcomes,
+    PRINTED_BYTES_DEFAULT, Pool, Priority, Stats, Stdin, Task, Times, WORKERS_MAX,
 };
 pub use process::child::Exit;
 

@@ -66,3 +66,12 @@ fn calls_that_wait_for_shared_objects_rest() {
         assert_eq!(running.workers().len(), 2, "{task}");
     }
 }
+
+#[test]
+fn a_call_that_rests_before_its_next_attempt_takes_no_time() {
+    let flags = ["--retries", "1", "--retry-delay", "1h", "-j", "2"];
+    let running =
+        Wasmpool::new([&["apply", "numbers.wat", "divides", "1", "0"], &flags[..]].concat()).start();
+    rests(&running);
+    assert_eq!(running.workers().len(), 2);
+}

@@ -23,6 +23,7 @@ use super::output::Shape;
 use super::quantity::{self, Workers};
 use crate::channel::control::Wishes;
 use crate::pool::compile::CompileTerms;
+use crate::schedule::back_off::BackOff;
 
 /// Runs tasks of WebAssembly modules that nobody has to trust on a pool of processes
 ///
@@ -276,6 +277,12 @@ pub(crate) struct Flags {
     /// Run a failed call again up to N times
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Calls")]
     pub(crate) retries: u32,
+    /// Let a call rest before it is run again: at first so long, then twice as long each time
+    ///
+    /// Up to a minute, or up to the second of two durations: 100ms..10s. Rests are up to a quarter longer, so that calls
+    /// that failed together do not all come back together. Other calls go on meanwhile.
+    #[arg(long, value_name = "DURATION", value_parser = quantity::rests, help_heading = "Calls")]
+    pub(crate) retry_delay: Option<BackOff>,
     /// Give every call a new instance of the module
     ///
     /// Otherwise a worker keeps its instance from call to call, as a Python worker keeps its globals, until a call
@@ -343,6 +350,9 @@ pub(crate) struct Flags {
     /// Take each input, or line of stdin, for a string as it stands
     #[arg(long, help_heading = "Input and output")]
     pub(crate) strings: bool,
+    /// Say at the end on stderr how many calls there were, how they ended and how long they took
+    #[arg(long, help_heading = "Input and output")]
+    pub(crate) stats: bool,
 
     #[command(flatten)]
     pub(crate) jail: JailFlags,

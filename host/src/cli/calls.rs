@@ -206,6 +206,7 @@ fn print_guests_line(_stream: Stream, line: &[u8]) {
 
 fn set_terms(terms: &mut Terms, calls: &Calls) {
     terms.retries = calls.retries;
+    terms.back_off = calls.back_off;
     terms.stop_on_failure = calls.on_error == super::args::OnError::Stop;
     terms.fresh = calls.isolation == Isolation::Fresh;
     terms.recycle = match calls.isolation {
@@ -294,11 +295,16 @@ impl Plan<'_> {
         wait(&job, &ending);
         let error = self.module.conclude(&job);
         job.detach();
+        let stats = self.calls.stats.then(|| self.pool.stats());
         let (pool, objects) = (self.pool, self.objects);
         let shape = self.calls.shape;
         let last_words =
             move || if objects.is_printed() { print(pool, &objects, shape) } else { Ok(Vec::new()) };
-        finish(&job, error, &delivery, last_words, input, &ending)
+        let exit = finish(&job, error, &delivery, last_words, input, &ending);
+        if let Some(stats) = stats {
+            stats.to_string().lines().for_each(|line| say(&format!("wasmpool: {line}")));
+        }
+        exit
     }
 
     /// Whether programs can be started with these inputs: better told before any is.

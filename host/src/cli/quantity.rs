@@ -6,6 +6,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::schedule::back_off::{BackOff, REST_MAX};
+
 /// Most workers that may be asked for.
 pub(crate) const WORKERS_MAX: u16 = 1024;
 
@@ -58,6 +60,31 @@ pub(crate) fn calls(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| format!("give a number of calls from 1 to {}", u32::MAX))
 }
 
+/// How long calls rest before they are tried again: the first rest, and behind two dots the longest one.
+///
+/// Without the latter it is a minute, or the first if that is longer.
+pub(crate) fn rests(text: &str) -> Result<BackOff, String> {
+    const MOST_DEFAULT: Duration = Duration::from_secs(60);
+    const EXPECTED: &str = "give a duration such as 100ms, or two such as 100ms..10s, a day at most";
+    let expected = |_| EXPECTED.to_owned();
+    let rests = match text.split_once("..") {
+        Some((first, most)) => {
+            BackOff { first: duration(first).map_err(expected)?, most: duration(most).map_err(expected)? }
+        }
+        None => {
+            let first = duration(text).map_err(expected)?;
+            BackOff { first, most: first.max(MOST_DEFAULT) }
+        }
+    };
+    if rests.first > rests.most {
+        return Err("the first duration is longer than the longest; swap them".to_owned());
+    }
+    if rests.most > REST_MAX {
+        return Err(EXPECTED.to_owned());
+    }
+    Ok(rests)
+}
+
 /// A number of bytes: `64MiB`, `1GiB`, `512KiB`, `1MB` (a million), or plain bytes. Units in any case.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     const EXPECTED: &str = "give a size such as 65536, 512KiB, 64MiB or 1GB";
@@ -105,6 +132,26 @@ fn split_unit(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rests_are_a_first_and_a_longest_duration() {
+        let ms = Duration::from_millis;
+        let readable = [("100ms", (100, 60_000)), ("2m", (120_000, 120_000)), ("50ms..1s", (50, 1000))];
+        for (text, (first, most)) in readable {
+            assert_eq!(rests(text), Ok(BackOff { first: ms(first), most: ms(most) }), "{text}");
+        }
+        for (text, expected) in [
+            ("", "give a duration"),
+            ("soon", "give a duration"),
+            ("1s..", "give a duration"),
+            ("0..1s", "give a duration"),
+            ("25h", "give a duration"),
+            ("2s..1s", "the first duration is longer"),
+        ] {
+            let error = rests(text).expect_err(text);
+            assert!(error.starts_with(expected), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn durations_are_read_in_their_units() {

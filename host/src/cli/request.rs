@@ -16,6 +16,7 @@ use super::quantity::Workers;
 use crate::pool::Stdin;
 use crate::pool::command::{Argument, Invocations};
 use crate::pool::limits::{Limits, Spelling};
+use crate::schedule::back_off::BackOff;
 
 /// What the command is to do.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(crate) struct Calls {
     pub(crate) order: Order,
     pub(crate) on_error: OnError,
     pub(crate) retries: u32,
+    pub(crate) back_off: BackOff,
     pub(crate) isolation: Isolation,
     pub(crate) initializer: Option<InitializerFlag>,
     /// Whether it runs once for all instances.
@@ -60,6 +62,8 @@ pub(crate) struct Calls {
     pub(crate) jail: JailFlags,
     pub(crate) shape: Shape,
     pub(crate) strings: Strings,
+    /// Whether to tell what the pool has done.
+    pub(crate) stats: bool,
     pub(crate) objects: Objects,
 }
 
@@ -133,6 +137,7 @@ impl Request {
             order: if flags.unordered { Order::Completion } else { Order::Input },
             on_error: flags.on_error,
             retries: flags.retries,
+            back_off: flags.retry_delay.unwrap_or_default(),
             isolation: match flags.recycle {
                 Some(calls) => Isolation::Recycled(calls),
                 None if flags.fresh => Isolation::Fresh,
@@ -147,6 +152,7 @@ impl Request {
             jail: flags.jail,
             shape: flags.format,
             strings: if flags.raw { Strings::Raw } else { Strings::Quoted },
+            stats: flags.stats,
             objects: Objects::new(flags.objects)?,
         }))
     }
@@ -225,6 +231,11 @@ fn check_agreement(flags: &Flags, inputs: &Inputs) -> Result<(), String> {
                     --initializer TASK"
             .to_owned());
     }
+    if flags.retry_delay.is_some() && flags.retries == 0 {
+        return Err(
+            "--retry-delay says when a failed call is run again, and none is: add --retries N".to_owned()
+        );
+    }
     let arrays_wanted = matches!(inputs, Inputs::Given(Binding::Many, _) | Inputs::Stdin(Binding::Many));
     if flags.strings && arrays_wanted {
         return Err(
@@ -291,6 +302,7 @@ mod tests {
     fn contradictions_are_refused() {
         check_refused("map m t --raw --format array", "--raw prints plain lines");
         check_refused("starmap m t --strings", "--strings gives each call one string");
+        check_refused("map m t --retry-delay 1s", "--retry-delay says when a failed call is run again");
         check_refused("map m t --env GONE", "--env GONE: not set here");
         check_refused(
             "map m t --recycle 3 --fresh",

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::job::Job;
+use super::priority::Priority;
 
 /// A contiguous range of a job's calls, owned by whoever is to see them run.
 ///
@@ -11,12 +13,43 @@ use super::job::Job;
 pub(crate) struct Chunk {
     job: Arc<Job>,
     calls: Range<u64>,
+    /// When it may be run, if that is not at once.
+    due: Option<Instant>,
+    /// Since when it could be run, if it waits for a worker.
+    waits_since: Option<Instant>,
 }
 
 impl Chunk {
     /// Takes charge of `calls`.
     pub(crate) fn new(job: Arc<Job>, calls: Range<u64>) -> Self {
-        Self { job, calls }
+        Self { job, calls, due: None, waits_since: None }
+    }
+
+    /// Notes that it waits for a worker, unless that was noted before.
+    pub(crate) fn waiting_since(mut self, since: Instant) -> Self {
+        self.waits_since.get_or_insert(since);
+        self
+    }
+
+    /// Since when it could be run, if it waited for a worker.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        self.waits_since
+    }
+
+    /// Has it rest first, until `due`.
+    pub(crate) fn not_before(mut self, due: Instant) -> Self {
+        self.due = Some(due);
+        self
+    }
+
+    /// When it may be run, if it has to rest first; asked for once.
+    pub(crate) fn take_due(&mut self) -> Option<Instant> {
+        self.due.take()
+    }
+
+    /// How urgent its calls are.
+    pub(crate) fn priority(&self) -> Priority {
+        self.job.work.terms.priority
     }
 
     /// The job.
@@ -34,7 +67,8 @@ impl Chunk {
         let middle = (self.calls.start + count).min(self.calls.end);
         let rest = middle..self.calls.end;
         self.calls.end = middle;
-        (!rest.is_empty()).then(|| Self::new(Arc::clone(&self.job), rest))
+        let waits_since = self.waits_since;
+        (!rest.is_empty()).then(|| Self { job: Arc::clone(&self.job), calls: rest, due: None, waits_since })
     }
 
     /// One chunk of this and the one that follows it.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,11 @@ use super::compile::{START_TIME_MAX, greet};
 use super::directories;
 use super::module::ModuleState;
 use super::objects::Stake;
-use super::relief::{self, EXPECTED_TIME, Relief, SPARE_TIME, relieve};
+use super::relief::{EXPECTED_TIME, Relief, SPARE_TIME, relieve};
 use super::seat::Service;
 use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
+use super::staff::Standing;
+use super::tally::Count;
 use crate::channel::control::{
     Control, ControlError, DESCRIPTORS_MAX, Load, Objects, Wishes, WorkerSays, quoted,
 };
@@ -76,6 +78,8 @@ enum Step {
     Idle(Duration),
     /// Pause, whatever happens, then look again.
     BackOff(Duration),
+    /// The seat is closed.
+    Left,
     /// The pool is closing.
     End,
 }
@@ -104,13 +108,23 @@ impl Feeder {
                     // Only those who will sleep announce it, and then look once more.
                     let shared = Arc::clone(&self.shared);
                     let announced = shared.lobby.bell().announce();
-                    if let Step::Idle(limit) = self.guarded_step() {
-                        shared.lobby.bell().sleep(announced, limit);
+                    match self.guarded_step() {
+                        Step::Idle(limit) => {
+                            let limit = shared.rests.left().map_or(limit, |left| limit.min(left));
+                            shared.lobby.bell().sleep(announced, limit);
+                        }
+                        Step::Left => return self.depart(),
+                        _ => {}
                     }
                 }
                 Step::Busy(post, limit) => self.sleep_on_worker(&post, limit),
-                Step::HeldUp(post, _) => self.sleep_on_sleeper(&post),
+                Step::HeldUp(post, _) => {
+                    if let Step::Left = self.sleep_on_sleeper(&post) {
+                        return self.depart();
+                    }
+                }
                 Step::BackOff(pause) => std::thread::sleep(pause),
+                Step::Left => return self.depart(),
                 Step::End => return self.end(),
             }
         }
@@ -124,6 +138,7 @@ impl Feeder {
             if let Tenure::Serving(service) = std::mem::replace(&mut state.tenure, Tenure::Vacant) {
                 service.module.workers.fetch_sub(1, Ordering::Relaxed);
                 service.abandon();
+                self.count(Count::WorkersLost);
             }
             self.shared.seats[self.number].set_process(None);
             Step::Again
@@ -147,13 +162,17 @@ impl Feeder {
         }
     }
 
-    fn sleep_on_sleeper(&mut self, post: &Arc<Post>) {
+    /// Sleeps if there is still nothing else to do, as the step says that it takes for that.
+    fn sleep_on_sleeper(&mut self, post: &Arc<Post>) -> Step {
         let shared = Arc::clone(&self.shared);
         let _listening = shared.lobby.listen(post);
         let announced = post.feeder_bell().announce();
-        if let Step::HeldUp(_, limit) = self.guarded_step() {
+        let step = self.guarded_step();
+        if let Step::HeldUp(_, limit) = step {
+            let limit = shared.rests.left().map_or(limit, |left| limit.min(left));
             post.feeder_bell().sleep(announced, limit);
         }
+        step
     }
 
     fn end(self) {
@@ -164,13 +183,18 @@ impl Feeder {
         }
         self.shared.seats[self.number].set_process(None);
         drop(state);
+        self.depart();
+    }
+
+    /// Waits for its last worker to be gone. The seat may have another feeder already.
+    fn depart(self) {
         if let Some(child) = self.latest {
             child.kill();
             child.wait(CLOSE_TIME_MAX);
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, SeatState> {
+    fn state(&self) -> MutexGuard<'_, SeatState> {
         self.shared.seats[self.number].lock()
     }
 
@@ -179,19 +203,21 @@ impl Feeder {
             return Step::End;
         }
         let shared = Arc::clone(&self.shared);
+        shared.requeue(shared.rests.take_due());
+        let is_leaving = shared.seats[self.number].standing.get() == Standing::Leaving;
         let mut state = shared.seats[self.number].lock();
         if state.is_lent {
             state.feeder_waits = true;
             return Step::Idle(IDLE_MAX);
         }
+        if is_leaving {
+            return self.leave(state);
+        }
         match &mut state.tenure {
-            // Relaxed: opening rings the lobby's bell.
-            Tenure::Vacant if self.number >= shared.seats_open.load(Ordering::Relaxed) => {
-                Step::Idle(IDLE_MAX)
-            }
             Tenure::Vacant => self.start_worker(&mut state),
             Tenure::Blank(blank) if blank.child.death().is_some() => {
                 let exit = blank.child.death().unwrap_or(Exit::Unknown);
+                self.count(Count::WorkersLost);
                 self.vacate(&mut state);
                 self.start_failed(&mut state, format!("a new worker {exit}"))
             }
@@ -208,6 +234,44 @@ impl Feeder {
                     shared.lobby.ring();
                 }
                 self.feed(outlook)
+            }
+        }
+    }
+
+    /// Finishes what the worker has begun, gives the rest back, and closes the seat.
+    fn leave(&mut self, mut state: MutexGuard<'_, SeatState>) -> Step {
+        self.shared.requeue(std::iter::from_fn(|| self.deques.pop()).collect());
+        match &mut state.tenure {
+            Tenure::Vacant => {
+                drop(state);
+                if let Some(next) = self.next.take() {
+                    // Relaxed: a count that schedules, nothing more.
+                    next.workers.fetch_sub(1, Ordering::Relaxed);
+                }
+                if self.shared.close_seat(self.number) { Step::Left } else { Step::Again }
+            }
+            Tenure::Blank(_) => {
+                self.count(Count::WorkersRetired);
+                self.vacate(&mut state);
+                Step::Again
+            }
+            Tenure::Serving(service) => {
+                if let Some(exit) = service.child.death() {
+                    return self.bury(&mut state, exit);
+                }
+                let mut given_back = service.tend(self.number, &*self.shared.on_line).retries;
+                given_back.extend(service.recall());
+                let step = if service.is_idle() {
+                    self.retire_from(&mut state);
+                    Step::Again
+                } else {
+                    Step::Busy(Arc::clone(&service.post), service.interval())
+                };
+                drop(state);
+                self.shared.requeue(given_back);
+                // Calls may have been settled in whose wake others may be started.
+                self.shared.lobby.bell().ring();
+                step
             }
         }
     }
@@ -244,6 +308,7 @@ impl Feeder {
         let child = nursery::spawn(Role::Worker, &self.shared.executable, theirs, on_death);
         let child = child.map_err(|error| describe(&error))?;
         let child = Arc::new(child);
+        self.count(Count::WorkersStarted);
         self.latest = Some(Arc::clone(&child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
         if self.shared.is_closing() {
@@ -255,6 +320,7 @@ impl Feeder {
             self.next.as_ref().map_or(wishes.directories, |module| directories::access(&module.directories));
         greet(&control, Wishes { directories: access, ..wishes }).map_err(|error| {
             child.kill();
+            self.count(Count::WorkersLost);
             if let ControlError::Unconfined(reason) = error {
                 // Another attempt will not find another kernel.
                 self.failed_starts = FAILED_STARTS_MAX;
@@ -283,6 +349,7 @@ impl Feeder {
         };
         if blank.access != directories::access(&module.directories) {
             // What a process may do with files is settled at its birth.
+            self.count(Count::WorkersRetired);
             blank.child.kill();
             self.shared.seats[self.number].set_process(None);
             self.next = Some(module);
@@ -304,6 +371,7 @@ impl Feeder {
                 module.workers.fetch_sub(1, Ordering::Relaxed);
                 self.shared.seats[self.number].set_process(None);
                 blank.child.kill();
+                self.count(Count::WorkersLost);
                 if self.shared.is_closing() {
                     return Step::End;
                 }
@@ -406,7 +474,7 @@ impl Feeder {
 
     /// Sleeps, or closes a seat that was opened for want of workers and is not needed any more.
     fn idle(&mut self) -> Step {
-        if self.number < self.shared.workers {
+        if self.number < self.shared.workers() {
             return Step::Idle(IDLE_MAX);
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);
@@ -414,12 +482,7 @@ impl Feeder {
             return Step::Idle(SPARE_TIME);
         }
         self.idle_since = None;
-        let mut state = self.state();
-        if !state.can_retire() || !relief::close(&self.shared, self.number) {
-            return Step::Idle(SPARE_TIME);
-        }
-        self.retire_from(&mut state);
-        Step::Again
+        if self.shared.dismiss_spare(self.number) { Step::Again } else { Step::Idle(IDLE_MAX) }
     }
 
     /// Ends the worker if it has nothing to do.
@@ -437,6 +500,7 @@ impl Feeder {
             // Relaxed: a count that schedules, nothing more.
             service.module.workers.fetch_sub(1, Ordering::Relaxed);
         }
+        self.count(Count::WorkersRetired);
         self.vacate(state);
     }
 
@@ -498,13 +562,12 @@ impl Feeder {
 
     /// Looks for a chunk of this module: here, in its queue and jobs, at siblings', and inside siblings' chunks.
     fn find(&self, module: &Arc<ModuleState>, is_idle: bool) -> Found {
-        let workers = self.shared.open_seats().len();
+        let workers = self.shared.seats_working();
         loop {
             let found = self
-                .deques
-                .pop()
+                .own(module)
                 .or_else(|| self.take(module, workers))
-                .or_else(|| if is_idle { self.deques.steal() } else { None });
+                .or_else(|| if is_idle { self.steal() } else { None });
             let Some(chunk) = found else { break };
             if !chunk.job().wants(chunk.calls().start) {
                 // Nobody waits for it any more.
@@ -519,6 +582,16 @@ impl Feeder {
         if is_idle { self.split(module) } else { Found::Nothing }
     }
 
+    /// What waits here, unless more urgent calls wait elsewhere: then it goes back to where everybody looks.
+    fn own(&self, module: &ModuleState) -> Option<Chunk> {
+        let chunk = self.deques.pop()?;
+        if module.outranks(chunk.priority()) {
+            self.shared.requeue(vec![chunk]);
+            return None;
+        }
+        Some(chunk)
+    }
+
     /// Takes calls from the module; half of them wait in the own deque, where an idle sibling finds them.
     fn take(&self, module: &ModuleState, workers: usize) -> Option<Chunk> {
         let mut chunk = module.take(workers)?;
@@ -527,6 +600,18 @@ impl Feeder {
             self.deques.push(second);
         }
         Some(chunk)
+    }
+
+    fn steal(&self) -> Option<Chunk> {
+        let stolen = self.deques.steal();
+        if stolen.is_some() {
+            self.count(Count::Steals);
+        }
+        stolen
+    }
+
+    fn count(&self, what: Count) {
+        self.shared.tally.add(what, 1);
     }
 
     /// Takes the upper half of the sibling's chunk with the most calls left.
@@ -554,6 +639,7 @@ impl Feeder {
             match self.shared.seats[number].try_lock().as_deref_mut() {
                 Some(SeatState { tenure: Tenure::Serving(service), .. }) => {
                     if let Some(chunk) = service.cut() {
+                        self.count(Count::Splits);
                         return Found::Chunk(chunk);
                     }
                 }
@@ -603,12 +689,13 @@ impl Outlook {
 
 fn demand(module: &ModuleState) -> Demand {
     let last_seated = module.last_seated();
+    let class = module.most_urgent().unwrap_or_default() as usize;
     if module.is_short_handed() {
         // What waits may have been given to workers that sleep, and nobody can count on those.
-        return Demand { backlog: module.backlog().max(1), workers: 0, last_seated };
+        return Demand { backlog: module.backlog().max(1), workers: 0, class, last_seated };
     }
     // Relaxed: a count that schedules, nothing more.
-    Demand { backlog: module.backlog(), workers: module.workers.load(Ordering::Relaxed), last_seated }
+    Demand { backlog: module.backlog(), workers: module.workers.load(Ordering::Relaxed), class, last_seated }
 }
 
 fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {

@@ -14,6 +14,7 @@ use super::gather::{Gather, ResultForm};
 use super::job::{Job, Terms, Work};
 use super::module::{Artifact, ModuleState};
 use super::outcome::{Failure, FailureKind};
+use super::priority::Priority;
 use super::running::Running;
 use super::sink::Sink;
 use super::source::Integers;
@@ -27,6 +28,7 @@ use crate::channel::ring::{self, LINE_BYTES_MAX};
 use crate::fuzzing::Bytes;
 use crate::process::child::Exit;
 use crate::sandbox::driver::Number;
+use crate::schedule::back_off::BackOff;
 use crate::shm::region::{Region, Writer};
 
 /// Deepest nesting of results here.
@@ -73,9 +75,16 @@ impl Stage {
             grants: Vec::new(),
             directories: Vec::new(),
         };
-        let module =
-            ModuleState::new("fuzz".into(), catalog, artifact, service, Arc::default(), Origin::default())
-                .expect("a module's files");
+        let module = ModuleState::new(
+            "fuzz".into(),
+            catalog,
+            artifact,
+            service,
+            Arc::default(),
+            Origin::default(),
+            Arc::default(),
+        )
+        .expect("a module's files");
         Self { post, worker, module }
     }
 
@@ -93,6 +102,8 @@ impl Stage {
             fuel: None,
             retries,
             lost_retries: 0,
+            back_off: BackOff::default(),
+            priority: Priority::Normal,
             stop_on_failure: false,
             fresh: false,
             recycle: 0,

@@ -5,7 +5,7 @@
 //! whatever dies when. A job is over when every call that still matters is settled; what is left of the others is
 //! dropped where it is found.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,14 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::module::ModuleState;
 use super::outcome::{Failure, FailureKind};
+use super::priority::Priority;
 use super::sink::{Form, Results, Sink};
 use super::source::Source;
+use super::tally::Count;
 use wasmpool_abi::Codec;
 
 use crate::channel::order::Entry;
+use crate::schedule::back_off::BackOff;
 use crate::schedule::cut::Pace;
 use crate::schedule::spans::Spans;
 
@@ -38,6 +41,10 @@ pub(crate) struct Terms {
     pub(crate) retries: u32,
     /// How often at least when its worker was lost, which is not the call's doing where nobody can see it run.
     pub(crate) lost_retries: u32,
+    /// How long a call rests before another attempt.
+    pub(crate) back_off: BackOff,
+    /// Whether its calls go before or after others.
+    pub(crate) priority: Priority,
     /// The first failure ends the job.
     pub(crate) stop_on_failure: bool,
     /// Every call gets an instance of its own.
@@ -137,6 +144,12 @@ struct State {
     cursor: u64,
     /// Calls whose inputs are there.
     announced: u64,
+    /// When the inputs came of calls that were not handed out: the end of each lot, and its time.
+    lots: VecDeque<(u64, Instant)>,
+    /// Calls whose outcomes its pool has counted.
+    counted: u64,
+    /// All its calls are counted: those that have not ended by then as not run.
+    is_counted_out: bool,
     /// No more inputs will come.
     complete: bool,
     settled: Spans,
@@ -159,7 +172,26 @@ struct State {
     is_late: bool,
 }
 
+/// Lots of inputs that come closer upon each other than this count as one.
+const LOT_TIME: Duration = Duration::from_millis(1);
+
 impl State {
+    /// Notes that the inputs of calls below `end` are there.
+    fn note_lot(&mut self, end: u64, now: Instant) {
+        match self.lots.back_mut() {
+            Some((last, since)) if now.saturating_duration_since(*since) < LOT_TIME => *last = end,
+            _ => self.lots.push_back((end, now)),
+        }
+    }
+
+    /// When the input of a call came that is being handed out.
+    fn take_lot(&mut self, call: u64) -> Option<Instant> {
+        while self.lots.front().is_some_and(|(end, _)| *end <= call) {
+            self.lots.pop_front();
+        }
+        self.lots.front().map(|(_, since)| *since)
+    }
+
     /// First index that does not matter: the end of the inputs, or what lies behind the lowest failure.
     fn goal(&self) -> u64 {
         let end = if self.complete { self.announced } else { u64::MAX };
@@ -182,8 +214,8 @@ impl State {
 /// What becomes of a call that did not return.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is tried again.
-    Retry,
+    /// It is tried again, after a rest.
+    Retry(Duration),
     /// That was it.
     Final,
 }
@@ -195,6 +227,9 @@ impl Job {
             sink: Some(sink),
             cursor: 0,
             announced: 0,
+            lots: VecDeque::new(),
+            counted: 0,
+            is_counted_out: false,
             complete: false,
             settled: Spans::default(),
             failure: None,
@@ -208,6 +243,7 @@ impl Job {
             ends: work.terms.deadline.and_then(|limit| Instant::now().checked_add(limit)),
             is_late: false,
         };
+        work.module.tally.add(Count::JobsBegun, 1);
         Arc::new(Self { work, source, state: Mutex::new(state), changed: Condvar::new() })
     }
 
@@ -221,6 +257,12 @@ impl Job {
     /// Says that the inputs of calls below `announced` can be asked for; with `complete`, that no more will come.
     pub(crate) fn announce(&self, announced: u64, complete: bool) {
         let mut state = self.state();
+        if announced > state.announced {
+            state.note_lot(announced, Instant::now());
+        }
+        if !state.is_counted_out {
+            self.work.module.tally.add(Count::Submitted, announced - state.announced);
+        }
         state.announced = announced;
         state.complete |= complete;
         self.changed.notify_all();
@@ -273,8 +315,14 @@ impl Job {
         // Two chunks at once where there are many: a feeder keeps the second within reach of its siblings.
         let calls = state.cursor..state.cursor + (2 * state.pace.chunk(rest, workers)).min(rest);
         state.cursor = calls.end;
+        let since = state.take_lot(calls.start);
         self.changed.notify_all();
-        Some(Chunk::new(Arc::clone(self), calls))
+        drop(state);
+        let chunk = Chunk::new(Arc::clone(self), calls);
+        Some(match since {
+            Some(since) => chunk.waiting_since(since),
+            None => chunk,
+        })
     }
 
     /// Settles calls at the cursor whose inputs cannot be handed to anybody.
@@ -366,10 +414,30 @@ impl Job {
             Some(sink) => deliver(&*sink, first, results),
             None => Vec::new(),
         };
+        self.count_returned(count - unreadable.len());
         for failure in unreadable {
             self.conclude(failure);
         }
         self.settle(calls);
+    }
+
+    fn count_returned(&self, count: usize) {
+        let mut state = self.state();
+        if !state.is_counted_out {
+            state.counted += count as u64;
+            self.work.module.tally.add(Count::Returned, count as u64);
+        }
+    }
+
+    /// Has all calls counted, those that have not ended as not run; what they come to afterwards does not count.
+    ///
+    /// The job is over. Called again, it does nothing.
+    pub(crate) fn count_out(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.is_counted_out, true) {
+            self.work.module.tally.add(Count::NotRun, state.announced - state.counted);
+            self.work.module.tally.add(Count::JobsEnded, 1);
+        }
     }
 
     /// Judges a call that did not return; when its failure is final, it is settled.
@@ -381,7 +449,8 @@ impl Job {
             let tries_again = before < self.work.terms.retries_of(failure.kind());
             if tries_again && !state.is_over() && call < state.goal() {
                 state.attempts.insert(call, before + 1);
-                return Verdict::Retry;
+                self.work.module.tally.add(Count::Retries, 1);
+                return Verdict::Retry(self.work.terms.back_off.rest(before + 1, call));
             }
             before + 1
         };
@@ -405,7 +474,11 @@ impl Job {
             let tries_again = !was_tried || state.failed_initializers < allowed;
             state.failed_initializers += u32::from(was_tried);
             if tries_again && !state.is_over() {
-                return Verdict::Retry;
+                let rest = match was_tried {
+                    true => self.work.terms.back_off.rest(state.failed_initializers, failure.index()),
+                    false => Duration::ZERO,
+                };
+                return Verdict::Retry(rest);
             }
             state.failed_initializers
         };
@@ -416,6 +489,10 @@ impl Job {
     fn conclude(&self, failure: Failure) {
         let is_detailed = {
             let mut state = self.state();
+            if !state.is_counted_out {
+                state.counted += 1;
+                self.work.module.tally.add_failure(failure.kind());
+            }
             state.failures += 1;
             state.failures <= DETAILED_FAILURES_MAX
         };
@@ -519,6 +596,13 @@ impl Job {
     /// How many calls have failed for good.
     pub(crate) fn failures(&self) -> u64 {
         self.state().failures
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // One that could not even begin.
+        self.count_out();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::channel::control::InstanceLimits;
 use crate::channel::layout::VALUE_BYTES_MAX;
 use crate::process::stack;
 use crate::sandbox::engine;
+use crate::schedule::back_off::{BackOff, REST_MAX};
 
 /// Longest time that a call may take, unless said otherwise.
 pub const CALL_TIME_DEFAULT: Duration = Duration::from_secs(5 * 60);
@@ -283,6 +284,24 @@ pub(crate) fn check_call(
     Limits { deadline, fuel, ..Limits::default() }.check()
 }
 
+/// Whether a call may rest so long before it is tried again.
+///
+/// # Errors
+///
+/// [`ErrorKind::Setting`] when it may not.
+pub(crate) fn check_back_off(BackOff { first, most }: BackOff) -> Result<(), Error> {
+    let spelt = format!("retry_delay({first:?}, {most:?})");
+    if first.max(most) > REST_MAX {
+        let text = format!("{spelt}: choose from 0s to {}", time(REST_MAX.as_nanos() as u64));
+        return Err(Error::new(ErrorKind::Setting, text));
+    }
+    if first > most {
+        let text = format!("{spelt}: the first rest is longer than the longest, so raise the second time");
+        return Err(Error::new(ErrorKind::Setting, text));
+    }
+    Ok(())
+}
+
 /// Limits that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitError {
@@ -410,6 +429,20 @@ mod tests {
         assert_eq!(Limits { time: seconds(2), ..limits.clone() }.check(), Ok(()));
         // Nobody chose five minutes.
         assert_eq!(Limits { time: None, ..limits }.check(), Ok(()));
+    }
+
+    #[test]
+    fn rests_are_at_most_a_day_and_do_not_shrink() {
+        let text = |first, most| {
+            check_back_off(BackOff { first, most }).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(text(seconds(0), seconds(0)), "");
+        assert_eq!(text(REST_MAX, REST_MAX), "");
+        assert_eq!(text(seconds(1), REST_MAX + seconds(1)), "retry_delay(1s, 86401s): choose from 0s to 24h");
+        let expected =
+            "retry_delay(2s, 1s): the first rest is longer than the longest, so raise the second time";
+        assert_eq!(text(seconds(2), seconds(1)), expected);
     }
 
     #[test]

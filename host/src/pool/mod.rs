@@ -31,13 +31,18 @@ pub(crate) mod limits;
 pub(crate) mod module;
 pub(crate) mod objects;
 mod outcome;
+mod priority;
 mod relief;
+mod rests;
 mod running;
 mod seat;
 mod shape;
 mod shared;
 pub(crate) mod sink;
 pub(crate) mod source;
+mod staff;
+mod stats;
+mod tally;
 mod task;
 mod watch;
 
@@ -45,7 +50,6 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use command::{Command, Stdin};
@@ -58,13 +62,14 @@ pub use limits::{
 #[cfg(feature = "cli")]
 pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
+pub use priority::Priority;
+pub use stats::{Outcomes, Stats, Times};
 pub use task::Task;
 
 use self::admission::Use;
 pub use self::compile::{COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT};
 use self::compile::{Cache, CompileTerms, Origin};
 use self::directories::GrantedDirectory;
-use self::feeder::Feeder;
 use self::job::Terms;
 use self::limits::Limits;
 use self::module::ModuleState;
@@ -80,6 +85,7 @@ use crate::process::reentry::{Executable, Role};
 use crate::process::{cores, nursery};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
+use crate::schedule::back_off::BackOff;
 use crate::shm::object::ground::Rights;
 #[cfg(feature = "cli")]
 use crate::shm::object::spec::{PipeShape, Spec};
@@ -125,7 +131,6 @@ pub struct Pool {
     settings: Settings,
     /// Granted to all its modules.
     directories: Arc<[Arc<GrantedDirectory>]>,
-    feeders: Vec<JoinHandle<()>>,
 }
 
 /// What a pool is built from; see [`Pool::builder`].
@@ -142,6 +147,7 @@ pub struct Builder {
 struct Settings {
     limits: Limits,
     retries: u32,
+    back_off: BackOff,
     fresh: bool,
     recycle: u32,
     /// Where each run is to be like any other.
@@ -168,6 +174,7 @@ impl Pool {
             settings: Settings {
                 limits: Limits::default(),
                 retries: 0,
+                back_off: BackOff::default(),
                 fresh: false,
                 recycle: 0,
                 seed: None,
@@ -242,8 +249,8 @@ impl Pool {
         };
         let (terms, module_bytes_max) = (*compiling, limits.module_bytes);
         let origin = Origin { wasm, code, cache, terms, module_bytes_max };
-        let directories = Arc::clone(&self.directories);
-        let state = ModuleState::new(name.clone(), catalog, artifact, service, directories, origin);
+        let (directories, tally) = (Arc::clone(&self.directories), Arc::clone(&self.shared.tally));
+        let state = ModuleState::new(name.clone(), catalog, artifact, service, directories, origin, tally);
         let state = state.map_err(|error| {
             Error::new(ErrorKind::SetUp, format!("module {name} cannot be handed to workers"))
                 .with_source(error)
@@ -253,10 +260,69 @@ impl Pool {
         Ok(Module { module: Use::new(Arc::clone(&self.shared), state), terms })
     }
 
-    /// How many workers the pool has.
+    /// How many workers the pool has, or is about to have after [`Pool::resize`].
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.workers
+        self.shared.workers()
+    }
+
+    /// Changes how many workers the pool has: 1 to [`WORKERS_MAX`].
+    ///
+    /// More are started at once, in parallel. Fewer: the surplus, those with the highest numbers, are given no more
+    /// calls, finish the ones that they are running, and end; what they were given and have not begun goes to the
+    /// others, so that no call is lost or run twice. The function does not wait for either. Jobs may be running, and
+    /// several threads may resize at the same time: the last one's number holds.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] for a number that is zero or too large, and for more than one worker where a
+    /// [deterministic](Builder::deterministic) pool shares objects; [`ErrorKind::SetUp`] when the system gives no
+    /// threads; [`ErrorKind::Closed`] for a closed pool. The pool is then as large as before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// let pool = wasmpool::Pool::builder().workers(1).build()?;
+    /// let squares = br#"(module (func (export "square") (param i64) (result i64)
+    ///     (i64.mul (local.get 0) (local.get 0))))"#;
+    /// let square = pool.load_bytes("squares", squares)?.task::<i64, i64>("square")?;
+    /// pool.resize(2)?;
+    /// assert_eq!(pool.workers(), 2);
+    /// assert_eq!(square.map(1..4)?, [1, 4, 9]);
+    /// let error = pool.resize(0).unwrap_err();
+    /// assert_eq!(error.to_string(), "a pool of 0 workers: choose between 1 and 1024");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resize(&self, workers: usize) -> Result<(), Error> {
+        self.shared.resize(workers)
+    }
+
+    /// What the pool has done since it was built, and what it is doing.
+    ///
+    /// Counting costs next to nothing and is always on; asking takes some microseconds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// let pool = wasmpool::Pool::builder().workers(2).build()?;
+    /// let squares = br#"(module (func (export "square") (param i64) (result i64)
+    ///     (i64.mul (local.get 0) (local.get 0))))"#;
+    /// pool.load_bytes("squares", squares)?.task::<i64, i64>("square")?.map(0..1000)?;
+    /// let stats = pool.stats();
+    /// assert_eq!((stats.calls_submitted, stats.outcomes.returned), (1000, 1000));
+    /// assert_eq!((stats.jobs_running, stats.jobs_ended), (0, 1));
+    /// println!("{stats}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
     }
 
     /// Process ids of the workers that are alive now.
@@ -274,8 +340,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.close();
-        let spares = std::mem::take(&mut self.shared.spares().feeders);
-        for feeder in self.feeders.drain(..).chain(spares) {
+        let feeders = self.shared.staff().take_feeders();
+        for feeder in feeders {
             // One that panicked has ended, too.
             let _ = feeder.join();
         }
@@ -307,6 +373,8 @@ impl Settings {
             fuel: limits.call_fuel(is_deterministic),
             retries: self.retries,
             lost_retries: if is_unseen { LOST_RETRIES_DEFAULT } else { 0 },
+            back_off: self.back_off,
+            priority: Priority::Normal,
             stop_on_failure: true,
             fresh: self.fresh,
             recycle: self.recycle,
@@ -340,6 +408,36 @@ impl Builder {
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
+        self
+    }
+
+    /// How long a call rests before it is [tried again](Self::retries): `first` before the second attempt, then twice as
+    /// long each time, up to `most`. No rest unless said otherwise; a day at most.
+    ///
+    /// Each rest is up to a quarter longer than that, by the call's index, so that calls which failed together do not all
+    /// come back together. A call that rests takes neither a worker nor a thread, and other calls of its job go on
+    /// meanwhile; the job's deadline does not wait for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (first, most) = (Duration::from_millis(20), Duration::from_secs(1));
+    /// let pool = wasmpool::Pool::builder().workers(1).retries(2).retry_delay(first, most).build()?;
+    /// let traps = pool.load_bytes("traps", br#"(module (func (export "trap") unreachable))"#)?;
+    /// let begin = Instant::now();
+    /// let error = traps.task::<(), ()>("trap")?.apply(()).unwrap_err();
+    /// assert_eq!(error.failure().unwrap().attempt(), 3);
+    /// assert!(begin.elapsed() >= first + 2 * first);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn retry_delay(mut self, first: Duration, most: Duration) -> Self {
+        self.settings.back_off = BackOff { first, most };
         self
     }
 
@@ -497,11 +595,9 @@ impl Builder {
     /// [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
-        if !(1..=WORKERS_MAX).contains(&workers) {
-            let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
-            return Err(Error::new(ErrorKind::Setting, text));
-        }
+        staff::check_number(workers)?;
         self.settings.limits.check()?;
+        limits::check_back_off(self.settings.back_off)?;
         let executable = executable(self.executable.as_deref())?;
         let mut directories = Vec::new();
         for (host, guest, rights) in &self.directories {
@@ -510,21 +606,13 @@ impl Builder {
         // Most likely all modules have these directories.
         let wishes =
             Wishes { directories: directories::access(&directories), ..self.settings.compiling.wishes };
-        let (shared, deques) = Shared::new(workers, executable, wishes, unwinding_stops_here(self.on_output));
-        let mut pool = Pool {
-            shared,
+        let pool = Pool {
+            shared: Shared::new(executable, wishes, unwinding_stops_here(self.on_output)),
             registry: Registry::new(),
             settings: self.settings,
             directories: directories.into(),
-            feeders: Vec::new(),
         };
-        for (number, deques) in deques.into_iter().enumerate() {
-            let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
-            let thread = feeder.start().map_err(|error| {
-                Error::new(ErrorKind::SetUp, "a feeder thread cannot be started").with_source(error)
-            })?;
-            pool.feeders.push(thread);
-        }
+        pool.resize(workers)?;
         Ok(pool)
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use crossbeam_deque::Injector;
 
@@ -19,9 +20,12 @@ use super::job::Job;
 use super::limits::{Limit, Limits};
 use super::objects::{self, Granted};
 use super::outcome::{Failure, FailureKind};
+use super::priority::Priority;
+use super::tally::Tally;
 use crate::channel::control::{NumericEntry, Service, TaskEntries};
 use crate::sandbox::catalog::{Catalog, Task};
 use crate::schedule::deques;
+use crate::schedule::turns::{self, CLASSES};
 
 /// Deaths without one finished chunk between them after which a module is not run any more.
 const CRASHES_MAX: u32 = 5;
@@ -57,9 +61,15 @@ pub(crate) struct ModuleState {
     pub(crate) model: Option<Arc<Model>>,
     /// The same module with other grants.
     pub(super) admissions: Admissions,
-    /// Chunks that anyone may take: single calls, retries, and what dead workers left.
-    queue: Injector<Chunk>,
+    /// Chunks that anyone may take: single calls, retries, and what dead workers left; by their priorities.
+    queues: [Injector<Chunk>; CLASSES],
+    /// Calls that are not of the usual priority have been given to it.
+    has_priorities: AtomicBool,
+    /// How many chunks have been taken since then.
+    turn: AtomicU32,
     jobs: Mutex<Vec<Arc<Job>>>,
+    /// What its pool counts.
+    pub(crate) tally: Arc<Tally>,
     /// Workers that serve it, or are being started to.
     pub(crate) workers: AtomicUsize,
     /// Whether those that serve it sleep while calls wait, so that one more has to come.
@@ -135,11 +145,12 @@ impl ModuleState {
         service: Service,
         directories: Arc<[Arc<GrantedDirectory>]>,
         origin: Origin,
+        tally: Arc<Tally>,
     ) -> io::Result<Arc<Self>> {
         let (catalog, artifact, origin) = (Arc::new(catalog), Arc::new(artifact), Arc::new(origin));
         let granted = Arc::default();
         let variant = Variant { artifact, service, granted, directories, initializer: None, model: None };
-        Self::with(name, catalog, origin, variant)
+        Self::with(name, catalog, origin, variant, tally)
     }
 
     /// The same module, granted these objects and directories, and with instances that begin so.
@@ -170,7 +181,7 @@ impl ModuleState {
             None => {}
         }
         let variant = Variant { artifact, service, granted, directories, initializer, model: None };
-        Self::with(self.name.clone(), Arc::clone(&self.catalog), Arc::clone(&self.origin), variant)
+        self.variant(variant)
     }
 
     /// The same module as `instrumented` code, for a worker that runs the initializer of an instance, with these
@@ -196,7 +207,13 @@ impl ModuleState {
             initializer: Some(Arc::clone(&start.name)),
             model: Some(model),
         };
-        Self::with(self.name.clone(), Arc::clone(&self.catalog), Arc::clone(&self.origin), variant)
+        self.variant(variant)
+    }
+
+    /// The same module in another way.
+    fn variant(&self, variant: Variant) -> io::Result<Arc<Self>> {
+        let (catalog, origin) = (Arc::clone(&self.catalog), Arc::clone(&self.origin));
+        Self::with(self.name.clone(), catalog, origin, variant, Arc::clone(&self.tally))
     }
 
     fn with(
@@ -204,6 +221,7 @@ impl ModuleState {
         catalog: Arc<Catalog>,
         origin: Arc<Origin>,
         variant: Variant,
+        tally: Arc<Tally>,
     ) -> io::Result<Arc<Self>> {
         let Variant { artifact, mut service, granted, directories, initializer, model } = variant;
         service.directories = directories::describe(&directories);
@@ -220,8 +238,11 @@ impl ModuleState {
             initializer,
             model,
             admissions: Admissions::default(),
-            queue: Injector::new(),
+            queues: Default::default(),
+            has_priorities: AtomicBool::new(false),
+            turn: AtomicU32::new(0),
             jobs: Mutex::new(Vec::new()),
+            tally,
             workers: AtomicUsize::new(0),
             is_short_handed: AtomicBool::new(false),
             last_seated: AtomicU64::new(0),
@@ -238,7 +259,8 @@ impl ModuleState {
 
     /// Puts a chunk where every worker of this module looks.
     pub(crate) fn queue(&self, chunk: Chunk) {
-        self.queue.push(chunk);
+        self.note_priority(chunk.priority());
+        self.queues[chunk.priority() as usize].push(chunk.waiting_since(Instant::now()));
         if self.is_quarantined() {
             // It may have come after the queue was cleared.
             self.give_up();
@@ -247,7 +269,34 @@ impl ModuleState {
 
     /// Lists a job whose calls workers are to come for.
     pub(crate) fn list(&self, job: Arc<Job>) {
+        self.note_priority(job.work.terms.priority);
         self.jobs().push(job);
+    }
+
+    fn note_priority(&self, priority: Priority) {
+        if priority != Priority::Normal {
+            // Relaxed: it schedules, nothing more.
+            self.has_priorities.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The priority of the most urgent calls that wait.
+    pub(crate) fn most_urgent(&self) -> Option<Priority> {
+        let waits = |priority: &Priority| {
+            let of = |job: &&Arc<Job>| job.work.terms.priority == *priority;
+            !self.queues[*priority as usize].is_empty()
+                || self.jobs().iter().filter(of).any(|job| job.backlog() > 0)
+        };
+        // Relaxed: as in `note_priority`.
+        match self.has_priorities.load(Ordering::Relaxed) {
+            false => None,
+            true => Priority::ALL.into_iter().rev().find(waits),
+        }
+    }
+
+    /// Whether calls wait that are more urgent than these.
+    pub(crate) fn outranks(&self, priority: Priority) -> bool {
+        self.most_urgent().is_some_and(|most| most > priority)
     }
 
     /// Strikes a job off the list.
@@ -280,13 +329,26 @@ impl ModuleState {
         self.service.code.counts_fuel
     }
 
-    /// Takes a chunk from the queue, or else from the jobs in turn, for one of `workers` workers.
+    /// Takes a chunk for one of `workers` workers, of the most urgent calls first; see [`turns`].
     pub(crate) fn take(&self, workers: usize) -> Option<Chunk> {
-        if let Some(chunk) = deques::take(&self.queue) {
+        // Relaxed: as in `note_priority`.
+        if !self.has_priorities.load(Ordering::Relaxed) {
+            return self.take_of(Priority::Normal, workers);
+        }
+        let order = turns::order(self.turn.load(Ordering::Relaxed));
+        let chunk = order.into_iter().find_map(|class| self.take_of(Priority::ALL[class], workers))?;
+        self.turn.fetch_add(1, Ordering::Relaxed);
+        Some(chunk)
+    }
+
+    /// Takes a chunk of this priority from the queue, or else from the jobs in turn.
+    fn take_of(&self, priority: Priority, workers: usize) -> Option<Chunk> {
+        if let Some(chunk) = deques::take(&self.queues[priority as usize]) {
             return Some(chunk);
         }
         let mut jobs = self.jobs();
-        let (at, chunk) = jobs.iter().enumerate().find_map(|(at, job)| Some((at, job.cut(workers)?)))?;
+        let mut of_priority = jobs.iter().enumerate().filter(|(_, job)| job.work.terms.priority == priority);
+        let (at, chunk) = of_priority.find_map(|(at, job)| Some((at, job.cut(workers)?)))?;
         // The job that was served goes to the end, so that none waits for all of another.
         let served = jobs.remove(at);
         jobs.push(served);
@@ -295,7 +357,7 @@ impl ModuleState {
 
     /// How many calls nobody has taken, about; chunks of the queue count as one.
     pub(crate) fn backlog(&self) -> u64 {
-        let queued = self.queue.len() as u64;
+        let queued = self.queues.iter().map(|queue| queue.len() as u64).sum::<u64>();
         let of_jobs = self.jobs().iter().map(|job| job.backlog()).fold(0, u64::saturating_add);
         queued.saturating_add(of_jobs)
     }
@@ -400,7 +462,7 @@ impl ModuleState {
         for job in jobs {
             job.cancel(None);
         }
-        while let Some(chunk) = deques::take(&self.queue) {
+        while let Some(chunk) = self.queues.iter().find_map(deques::take) {
             chunk.job().cancel(None);
         }
     }
@@ -416,7 +478,7 @@ impl ModuleState {
         for job in jobs {
             job.cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
         }
-        while let Some(chunk) = deques::take(&self.queue) {
+        while let Some(chunk) = self.queues.iter().find_map(deques::take) {
             chunk.job().cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
         }
     }

@@ -70,24 +70,53 @@ impl FailureKind {
     /// ```
     #[must_use]
     pub fn name(self) -> &'static str {
+        Self::NAMES[self.number()]
+    }
+
+    /// How many kinds there are.
+    pub(crate) const KINDS: usize = Self::NAMES.len();
+
+    /// Their names, by their numbers.
+    pub(crate) const NAMES: [&'static str; 17] = [
+        "failed",
+        "refused",
+        "panicked",
+        "trapped",
+        "exited",
+        "out of memory",
+        "out of fuel",
+        "stack overflow",
+        "out of tables",
+        "output too large",
+        "result too large",
+        "result too deep",
+        "timed out",
+        "worker lost",
+        "bad result",
+        "starved",
+        "cancelled",
+    ];
+
+    /// Its number among all kinds, whatever it carries.
+    pub(crate) fn number(self) -> usize {
         match self {
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Panicked => "panicked",
-            Self::Trapped => "trapped",
-            Self::Exited(_) => "exited",
-            Self::OutOfMemory => "out of memory",
-            Self::OutOfFuel => "out of fuel",
-            Self::StackOverflow => "stack overflow",
-            Self::OutOfTables => "out of tables",
-            Self::OutputTooLarge => "output too large",
-            Self::ResultTooLarge => "result too large",
-            Self::ResultTooDeep => "result too deep",
-            Self::TimedOut => "timed out",
-            Self::WorkerLost(_) => "worker lost",
-            Self::BadResult => "bad result",
-            Self::Starved => "starved",
-            Self::Cancelled => "cancelled",
+            Self::Failed => 0,
+            Self::Refused => 1,
+            Self::Panicked => 2,
+            Self::Trapped => 3,
+            Self::Exited(_) => 4,
+            Self::OutOfMemory => 5,
+            Self::OutOfFuel => 6,
+            Self::StackOverflow => 7,
+            Self::OutOfTables => 8,
+            Self::OutputTooLarge => 9,
+            Self::ResultTooLarge => 10,
+            Self::ResultTooDeep => 11,
+            Self::TimedOut => 12,
+            Self::WorkerLost(_) => 13,
+            Self::BadResult => 14,
+            Self::Starved => 15,
+            Self::Cancelled => 16,
         }
     }
 

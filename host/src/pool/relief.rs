@@ -14,14 +14,13 @@
 //! are ever awake because of it: one is opened only when fewer than that are.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::feeder::Feeder;
 use super::module::ModuleState;
-use super::shared::{Shared, Spares, Tenure};
+use super::shared::{Seat, Shared, Tenure};
+use super::staff::{Staff, Standing};
 
-/// Most seats of a pool, unless it was built with more: workers beyond the pool's number are started only to wait.
+/// Most seats of a pool, unless it is to have more: workers beyond the pool's number are started only to wait.
 pub(crate) const SEATS_MAX: usize = 64;
 
 /// How long a call has slept before another worker is started on its account: most sleeps are shorter.
@@ -51,7 +50,7 @@ pub(crate) enum Relief {
 
 /// What the seats of a pool are doing, as far as one module is concerned.
 #[derive(Clone, Copy, Debug, Default)]
-struct Staff {
+struct Headcount {
     /// Seats of which work can be expected: not asleep inside a call, or about to begin.
     awake: usize,
     /// Those of them that serve the module, or may soon.
@@ -67,7 +66,7 @@ struct Staff {
 /// Chunks in the deques of sleeping workers' feeders are not seen; those feeders empty them before they ask.
 pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief {
     // One at a time, so that what one has opened or ended is counted by the next.
-    let mut spares = shared.spares();
+    let mut seats = shared.staff();
     let staff = count(shared, module);
     let is_waiting = staff.is_waiting || module.backlog() > 0;
     if !is_waiting || shared.is_closing() {
@@ -77,24 +76,26 @@ pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief
         return Relief::Expected;
     }
     module.call_for_worker();
-    if staff.idle_elsewhere > 0 || staff.awake >= shared.workers {
+    if staff.idle_elsewhere > 0 || staff.awake >= shared.workers() {
         // Only those without work: this one would wake itself.
         shared.lobby.bell().ring();
         return Relief::Expected;
     }
-    if open(shared, &mut spares) {
+    if open(shared, &mut seats) {
         return Relief::Opened;
     }
-    if spares.last_exhausted.is_some_and(|last| last.elapsed() < SUCCESSION_TIME) {
+    if seats.last_exhausted.is_some_and(|last| last.elapsed() < SUCCESSION_TIME) {
         return Relief::Expected;
     }
-    spares.last_exhausted = Some(Instant::now());
+    seats.last_exhausted = Some(Instant::now());
     Relief::Exhausted
 }
 
-fn count(shared: &Shared, module: &Arc<ModuleState>) -> Staff {
-    let mut staff = Staff::default();
-    for seat in shared.open_seats() {
+fn count(shared: &Shared, module: &Arc<ModuleState>) -> Headcount {
+    let mut staff = Headcount::default();
+    // Those that are leaving take no more calls.
+    let takes_calls = |seat: &&Seat| seat.standing.get() == Standing::Open;
+    for seat in shared.open_seats().iter().filter(takes_calls) {
         // A lock that somebody holds: there is something going on.
         let Some(state) = seat.try_lock() else {
             staff.awake += 1;
@@ -123,38 +124,14 @@ fn count(shared: &Shared, module: &Arc<ModuleState>) -> Staff {
     staff
 }
 
-/// Opens the next seat, and starts its feeder if it never had one.
-fn open(shared: &Arc<Shared>, spares: &mut Spares) -> bool {
-    // Relaxed: under the lock of the spares; who reads it without looks again.
-    let number = shared.seats_open.load(Ordering::Relaxed);
-    if number == shared.seats.len() {
-        return false;
+/// Opens the next seat beyond the pool's number.
+fn open(shared: &Arc<Shared>, seats: &mut Staff) -> bool {
+    let beyond = shared.workers()..SEATS_MAX;
+    let closed = beyond.into_iter().find(|number| shared.seats[*number].standing.get() == Standing::Closed);
+    // Where the system gives no more threads, there are no more seats.
+    let is_open = closed.is_some_and(|number| seats.open(shared, number).is_ok());
+    if is_open {
+        shared.lobby.ring_always();
     }
-    let had_feeder = number - shared.workers < spares.feeders.len();
-    if !had_feeder {
-        let Some(deques) = spares.deques.pop_front() else { return false };
-        match Feeder::new(Arc::clone(shared), number, deques).start() {
-            Ok(thread) => spares.feeders.push(thread),
-            Err(_) => {
-                // The system gives no more threads. The deque of this seat is gone, so none is opened from here on.
-                spares.deques.clear();
-                return false;
-            }
-        }
-    }
-    // Relaxed: as above.
-    shared.seats_open.store(number + 1, Ordering::Relaxed);
-    shared.lobby.ring_always();
-    true
-}
-
-/// Closes a seat beyond the pool's number, if it is the last that is open.
-pub(crate) fn close(shared: &Shared, number: usize) -> bool {
-    let _spares = shared.spares();
-    // Relaxed: as in `open`.
-    let is_last = shared.seats_open.load(Ordering::Relaxed) == number + 1;
-    if is_last && number >= shared.workers {
-        shared.seats_open.store(number, Ordering::Relaxed);
-    }
-    is_last && number >= shared.workers
+    is_open
 }

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::job::{Job, Verdict};
@@ -34,7 +34,7 @@ pub(crate) struct Running {
     pub(super) used: usize,
     /// Part of the chunk was taken away while it ran, so its time says nothing about its size.
     was_cut: bool,
-    posted: Instant,
+    pub(super) posted: Instant,
     /// Since when every call is back although the worker has not ended the chunk that it is at.
     settled_since: Option<Instant>,
     /// An initializer has failed since it was posted: what else fails in one was not tried again.
@@ -206,8 +206,12 @@ impl Running {
                 self.job.failed_to_initialize(failure, worker, was_tried)
             }
         };
-        if verdict == Verdict::Retry {
-            retries.push(Chunk::new(Arc::clone(&self.job), index..index + 1));
+        if let Verdict::Retry(rest) = verdict {
+            let chunk = Chunk::new(Arc::clone(&self.job), index..index + 1);
+            retries.push(match rest {
+                Duration::ZERO => chunk,
+                rest => chunk.not_before(Instant::now() + rest),
+            });
         }
     }
 
@@ -251,9 +255,11 @@ impl Running {
 
     /// Has the job learn how long the chunk took. No worker can have been busy with it for longer than it had it.
     pub(super) fn teach(&self, busy_ns: u64) {
+        let had_ns = self.posted.elapsed().as_nanos() as u64;
+        let busy_ns = busy_ns.min(had_ns);
+        self.job.work.module.tally.add_run(busy_ns, self.ledger.outstanding().end.into());
         if !self.was_cut {
-            let had_ns = self.posted.elapsed().as_nanos() as u64;
-            self.job.learn(u64::from(self.count), busy_ns.min(had_ns));
+            self.job.learn(u64::from(self.count), busy_ns);
         }
     }
 

@@ -15,6 +15,7 @@ use super::objects::Granted;
 use super::outcome::{Failure, FailureKind};
 use super::relief::HELD_UP_MIN;
 use super::running::{Running, chunk_calls_max};
+use super::tally::Count;
 use super::watch::{self, Place, Reason, Watch};
 use crate::channel::control::{Control, WorkerSays, quoted};
 use crate::channel::layout::{RING_BYTES, SLOTS};
@@ -172,6 +173,7 @@ impl Service {
             (Some(unfit), Some(rest)) => Some(unfit.merge(rest)),
             (unfit, rest) => unfit.or(rest),
         };
+        let waits_since = chunk.waits_since();
         let (job, calls) = chunk.into_parts();
         let terms = &job.work.terms;
         let order = Order {
@@ -189,7 +191,12 @@ impl Service {
             fuel: terms.fuel,
             first: calls.start,
         };
-        self.slots[slot] = Some(Running::new(generation, job, calls.start, count));
+        let running = Running::new(generation, job, calls.start, count);
+        self.module.tally.add(Count::Chunks, 1);
+        if let Some(since) = waits_since {
+            self.module.tally.add_wait(running.posted.saturating_duration_since(since), count.into());
+        }
+        self.slots[slot] = Some(running);
         self.generation = generation;
         Posted { generation, was_asleep: self.post.send(&order), rest }
     }
@@ -314,6 +321,15 @@ impl Service {
         richest.cut(post, |rest| job.steal_size(rest))
     }
 
+    /// Takes all calls back that the worker has not claimed.
+    pub(crate) fn recall(&mut self) -> Vec<Chunk> {
+        if self.sentence.is_some() {
+            return Vec::new();
+        }
+        let post = &self.post;
+        self.slots.iter_mut().flatten().filter_map(|running| running.cut(post, |rest| rest)).collect()
+    }
+
     /// How many calls are unclaimed in all slots, about.
     pub(crate) fn rest(&self) -> u32 {
         self.slots.iter().flatten().map(|running| running.rest(&self.post)).sum()
@@ -400,6 +416,8 @@ impl Service {
     pub(crate) fn bury(mut self, exit: Exit, worker: usize, on_line: &OnLine) -> Remains {
         let mut chunks = Vec::new();
         let had_work = !self.is_idle();
+        let was_stopped = matches!(self.sentence, Some(Sentence::Call(..)));
+        self.module.tally.add(if was_stopped { Count::WorkersStopped } else { Count::WorkersLost }, 1);
         let mut charged = None;
         let said = self.control.receive::<WorkerSays>(Duration::ZERO).ok();
         let is_honest = !matches!(self.sentence, Some(Sentence::Lied(_)));
@@ -445,7 +463,7 @@ impl Service {
             },
         };
         // One that dies without work to do has not died of the module.
-        let is_crash = had_work && !matches!(self.sentence, Some(Sentence::Call(..)));
+        let is_crash = had_work && !was_stopped;
         Remains { chunks, crash: is_crash.then_some(self.record), story }
     }
 

@@ -1,23 +1,25 @@
 //! What everybody who works for a pool has in common: its seats, its modules, and the bell of its lobby.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::WORKERS_MAX;
 use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
 use super::module::ModuleState;
 use super::objects::Stake;
-use super::relief::{EXPECTED_TIME, Relief, SEATS_MAX, relieve};
+use super::relief::{EXPECTED_TIME, Relief, relieve};
+use super::rests::Rests;
 use super::seat::{OnLine, Posted, Service};
+use super::staff::{Staff, Standing, StandingCell};
+use super::tally::Tally;
 use crate::channel::control::{Control, FileAccess, Wishes};
 use crate::channel::post::Post;
 use crate::process::child::Child;
 use crate::process::reentry::Executable;
-use crate::schedule::deques::Deques;
+use crate::schedule::deques::Family;
 use crate::shm::bell::Bell;
 
 /// Longest spin for the answer of a worker that is awake, on another core.
@@ -25,16 +27,24 @@ const SPIN_MAX: Duration = Duration::from_micros(50);
 
 /// Everything that feeders and callers share.
 pub(crate) struct Shared {
-    /// How many workers the pool was built with.
-    pub(crate) workers: usize,
+    /// How many workers the pool is to have.
+    pub(super) workers: AtomicUsize,
     /// How its workers confine themselves.
     pub(crate) wishes: Wishes,
-    /// One for each of them, and more, which are opened when all workers wait for one another.
+    /// One for each worker that a pool may ever have. Few are in use.
     pub(crate) seats: Vec<Seat>,
-    /// How many of the seats are in use; never less than `workers`.
-    pub(crate) seats_open: AtomicUsize,
-    spares: Mutex<Spares>,
+    /// All seats from this one on are closed.
+    pub(super) seats_open: AtomicUsize,
+    /// How many seats are open, and not leaving.
+    pub(super) seats_working: AtomicUsize,
+    pub(super) staff: Mutex<Staff>,
+    /// The deques of the feeders.
+    pub(super) family: Arc<Family<Chunk>>,
     pub(crate) modules: RwLock<Vec<Arc<ModuleState>>>,
+    /// What it counts.
+    pub(crate) tally: Arc<Tally>,
+    /// Calls that rest before they are tried again.
+    pub(crate) rests: Rests,
     pub(crate) lobby: Arc<Lobby>,
     pub(crate) on_line: Box<OnLine>,
     /// What its processes are started from.
@@ -46,16 +56,6 @@ pub(crate) struct Shared {
     pub(crate) seatings: AtomicU64,
     /// The seat that last took a call directly: its worker is the one most likely awake.
     last_direct: AtomicUsize,
-}
-
-/// What seats beyond the pool's number need when they are opened.
-pub(crate) struct Spares {
-    /// Of the seats that never had a feeder, in their order.
-    pub(crate) deques: VecDeque<Deques<Chunk>>,
-    /// Of the others, in their order.
-    pub(crate) feeders: Vec<JoinHandle<()>>,
-    /// When a call was ended because there was no seat left.
-    pub(crate) last_exhausted: Option<Instant>,
 }
 
 /// Where feeders without work sleep. One bell for all: a push, a retry, a split and a death ring it.
@@ -132,6 +132,8 @@ impl Drop for Listening<'_> {
 
 /// One worker's place.
 pub(crate) struct Seat {
+    /// Whether it is in use.
+    pub(super) standing: StandingCell,
     state: Mutex<SeatState>,
     /// The process that sits here or is being seated, for those who must end it without waiting for the lock.
     process: Mutex<Option<Arc<Child>>>,
@@ -185,7 +187,7 @@ impl Seat {
     fn new() -> Self {
         let state =
             SeatState { tenure: Tenure::Vacant, is_lent: false, is_failing: false, feeder_waits: false };
-        Self { state: Mutex::new(state), process: Mutex::new(None) }
+        Self { standing: StandingCell::default(), state: Mutex::new(state), process: Mutex::new(None) }
     }
 
     /// Takes the slot lock.
@@ -221,23 +223,19 @@ impl Seat {
 }
 
 impl Shared {
-    /// A pool's common things, and the deques for its first feeders.
-    pub(crate) fn new(
-        workers: usize,
-        executable: Executable,
-        wishes: Wishes,
-        on_line: Box<OnLine>,
-    ) -> (Arc<Self>, Vec<Deques<Chunk>>) {
-        let seats = workers.max(SEATS_MAX);
-        let mut deques = Deques::for_feeders(seats);
-        let spares = deques.split_off(workers);
-        let shared = Arc::new(Self {
-            workers,
+    /// A pool's common things. It has no workers before it is [resized](Self::resize).
+    pub(crate) fn new(executable: Executable, wishes: Wishes, on_line: Box<OnLine>) -> Arc<Self> {
+        Arc::new(Self {
+            workers: AtomicUsize::new(0),
             wishes,
-            seats: (0..seats).map(|_| Seat::new()).collect(),
-            seats_open: AtomicUsize::new(workers),
-            spares: Mutex::new(Spares { deques: spares.into(), feeders: Vec::new(), last_exhausted: None }),
+            seats: (0..WORKERS_MAX).map(|_| Seat::new()).collect(),
+            seats_open: AtomicUsize::new(0),
+            seats_working: AtomicUsize::new(0),
+            staff: Mutex::default(),
+            family: Arc::default(),
             modules: RwLock::new(Vec::new()),
+            tally: Arc::default(),
+            rests: Rests::default(),
             lobby: Arc::default(),
             on_line,
             executable,
@@ -245,19 +243,13 @@ impl Shared {
             broken: Mutex::new(None),
             seatings: AtomicU64::new(0),
             last_direct: AtomicUsize::new(0),
-        });
-        (shared, deques)
+        })
     }
 
-    /// The seats that are in use.
+    /// The seats that are in use. Among them may be some that are leaving, or closed.
     pub(crate) fn open_seats(&self) -> &[Seat] {
         // Relaxed: a seat may be opened or closed at any time, and whoever does it rings.
         &self.seats[..self.seats_open.load(Ordering::Relaxed)]
-    }
-
-    /// What further seats need.
-    pub(crate) fn spares(&self) -> MutexGuard<'_, Spares> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pool's modules.
@@ -350,6 +342,8 @@ impl Shared {
     /// Strikes a job off that is over, and says what ended it before its time.
     pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
         job.work.module.unlist(job);
+        job.count_out();
+        self.rests.forget(job);
         if let (true, Some(limit)) = (job.was_late(), job.work.terms.deadline) {
             let text =
                 format!("the job's deadline of {limit:?} passed; calls that had not ended were stopped");
@@ -374,6 +368,9 @@ impl Shared {
         let seats = self.open_seats();
         for offset in 0..seats.len() {
             let number = (begin + offset) % seats.len();
+            if seats[number].standing.get() != Standing::Open {
+                continue;
+            }
             let Some(mut state) = seats[number].try_lock() else { continue };
             let SeatState { tenure: Tenure::Serving(service), is_lent: is_lent @ false, .. } = &mut *state
             else {
@@ -450,14 +447,19 @@ impl Shared {
         }
     }
 
-    /// Gives calls out again.
+    /// Gives calls out again, those that have to rest when they have rested.
     pub(crate) fn requeue(&self, chunks: Vec<Chunk>) {
         if chunks.is_empty() {
             return;
         }
-        for chunk in chunks {
-            let module = Arc::clone(&chunk.job().work.module);
-            module.queue(chunk);
+        for mut chunk in chunks {
+            match chunk.take_due() {
+                Some(due) => self.rests.put(chunk, due),
+                None => {
+                    let module = Arc::clone(&chunk.job().work.module);
+                    module.queue(chunk);
+                }
+            }
         }
         self.lobby.ring();
     }

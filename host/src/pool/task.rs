@@ -20,6 +20,7 @@ use super::limits;
 use super::module::ModuleState;
 use super::objects::Shareable;
 use super::outcome::{Failure, FailureKind, Outcome};
+use super::priority::Priority;
 use super::shape::Shape;
 use super::shared::Shared;
 use super::source::{Block, Blocks, Integers, Source};
@@ -29,6 +30,7 @@ use crate::channel::layout::VALUE_BYTES_MAX;
 use crate::channel::order::Entry;
 use crate::sandbox::catalog::Task as Entered;
 use crate::sandbox::driver::{Number, Signature};
+use crate::schedule::back_off::BackOff;
 use crate::shm::object::ground::Rights;
 
 /// Inputs of the first block; the next ones double, so that workers begin soon and blocks become few.
@@ -141,6 +143,20 @@ impl<A, R> Task<A, R> {
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.terms.retries = retries;
+        self
+    }
+
+    /// The task with other rests before a call is tried again; see [`Builder::retry_delay`](super::Builder::retry_delay).
+    #[must_use]
+    pub fn retry_delay(mut self, first: Duration, most: Duration) -> Self {
+        self.terms.back_off = BackOff { first, most };
+        self
+    }
+
+    /// The task with another priority than [`Priority::Normal`].
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.terms.priority = priority;
         self
     }
 
@@ -375,6 +391,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     fn work(&self, module: &Arc<ModuleState>, stop_on_failure: bool) -> Result<Work, Error> {
         let terms = Terms { stop_on_failure, ..self.terms.clone() };
         limits::check_call(terms.time_max, terms.deadline, terms.fuel)?;
+        limits::check_back_off(terms.back_off)?;
         if terms.fuel.is_some() && !module.counts_fuel() {
             let text = format!(
                 "task `{}` is given fuel, but its pool's code does not count any: build the pool with fuel(units)",

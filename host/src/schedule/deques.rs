@@ -1,28 +1,48 @@
 //! Where a feeder looks for chunks: its own deque, a shared queue, its siblings' deques.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+
+/// The deques of all feeders, as thieves see them. Feeders come and go while others steal.
+pub(crate) struct Family<T> {
+    stealers: RwLock<Vec<Stealer<T>>>,
+}
 
 /// One feeder's view of all deques.
 pub(crate) struct Deques<T> {
     own: Worker<T>,
-    siblings: Vec<Stealer<T>>,
+    /// Number of the feeder.
+    number: usize,
+    family: Arc<Family<T>>,
+}
+
+impl<T> Default for Family<T> {
+    fn default() -> Self {
+        Self { stealers: RwLock::default() }
+    }
+}
+
+impl<T> Family<T> {
+    /// A deque for the feeder of this number, which takes the place of an earlier one of that number.
+    ///
+    /// # Panics
+    ///
+    /// When a lower number never had one.
+    pub(crate) fn deques(self: &Arc<Self>, number: usize) -> Deques<T> {
+        // First in, first out: chunks lie in index order, and results are wanted in index order.
+        let own = Worker::new_fifo();
+        let mut stealers = self.stealers.write().unwrap_or_else(PoisonError::into_inner);
+        if number == stealers.len() {
+            stealers.push(own.stealer());
+        } else {
+            stealers[number] = own.stealer();
+        }
+        Deques { own, number, family: Arc::clone(self) }
+    }
 }
 
 impl<T> Deques<T> {
-    /// Deques for `feeders` feeders that steal from each other.
-    pub(crate) fn for_feeders(feeders: usize) -> Vec<Self> {
-        // First in, first out: chunks lie in index order, and results are wanted in index order.
-        let workers: Vec<Worker<T>> = (0..feeders).map(|_| Worker::new_fifo()).collect();
-        let stealers: Vec<Stealer<T>> = workers.iter().map(Worker::stealer).collect();
-        let with_siblings = |(me, own)| {
-            let (before, after) = stealers.split_at(me);
-            // The next one first, so that thieves spread over their victims.
-            let siblings = after[1..].iter().chain(before).cloned().collect();
-            Self { own, siblings }
-        };
-        workers.into_iter().enumerate().map(with_siblings).collect()
-    }
-
     /// Puts something where this feeder looks first.
     pub(crate) fn push(&self, item: T) {
         self.own.push(item);
@@ -40,7 +60,10 @@ impl<T> Deques<T> {
 
     /// Takes something from a sibling.
     pub(crate) fn steal(&self) -> Option<T> {
-        self.siblings.iter().find_map(|sibling| settled(|| sibling.steal()))
+        let stealers = self.family.stealers.read().unwrap_or_else(PoisonError::into_inner);
+        let (before, after) = stealers.split_at(self.number);
+        // The next one first, so that thieves spread over their victims.
+        after[1..].iter().chain(before).find_map(|sibling| settled(|| sibling.steal()))
     }
 }
 
@@ -64,9 +87,25 @@ fn settled<T>(steal: impl Fn() -> Steal<T>) -> Option<T> {
 mod tests {
     use super::*;
 
+    fn family<T>(feeders: usize) -> Vec<Deques<T>> {
+        let family = Arc::<Family<T>>::default();
+        (0..feeders).map(|number| family.deques(number)).collect()
+    }
+
+    #[test]
+    fn a_feeder_takes_the_place_of_an_earlier_one() {
+        let family = Arc::<Family<u8>>::default();
+        let [first, second] = [0, 1].map(|number| family.deques(number));
+        drop(second);
+        let again = family.deques(1);
+        again.push(7);
+        assert_eq!(first.steal(), Some(7));
+        assert_eq!(first.steal(), None);
+    }
+
     #[test]
     fn own_chunks_come_first_and_in_order() {
-        let deques = Deques::for_feeders(3);
+        let deques = family(3);
         deques[1].push(1);
         deques[1].push(2);
         deques[2].push(3);
@@ -83,7 +122,7 @@ mod tests {
         (0..ITEMS).for_each(|item| queue.push(item));
         let counts: Vec<_> = (0..ITEMS).map(|_| std::sync::atomic::AtomicUsize::new(0)).collect();
         std::thread::scope(|scope| {
-            for deques in Deques::for_feeders(4) {
+            for deques in family(4) {
                 let (queue, counts) = (&queue, &counts);
                 scope.spawn(move || {
                     while let Some(item) = deques.pop().or_else(|| take(queue)).or_else(|| deques.steal()) {

@@ -14,6 +14,7 @@ use crate::cli::objects::Objects;
 use crate::cli::output::{Order, Shape, Strings};
 use crate::cli::quantity::{self, Workers};
 use crate::cli::request::{Calls, Inputs, Isolation, checked, granted};
+use crate::schedule::back_off::BackOff;
 
 /// `bench`, as typed.
 // A job's deadline and what it leaves behind are of no use to many jobs in a row.
@@ -115,6 +116,8 @@ impl BenchArguments {
             order: Order::Completion,
             on_error: OnError::Stop,
             retries: 0,
+            back_off: BackOff::default(),
+            stats: false,
             isolation: if self.fresh { Isolation::Fresh } else { Isolation::Reuse },
             seed: None,
             limits: checked(self.limits.limits())?,

@@ -308,7 +308,7 @@ impl Command {
             total = blocks.push(block);
             refused.into_iter().for_each(|failure| job.refuse(failure));
             job.announce(total, has_ended);
-            self.module.shared().lobby.bell().ring();
+            self.module.shared().lobby.ring();
             if has_ended || !job.wait_for_room(calls_ahead) {
                 return total;
             }
