@@ -193,7 +193,7 @@ fn one_line(error: &wasmtime::Error) -> String {
 /// An instance as it was copied.
 #[derive(Debug, Default)]
 pub(crate) struct Copied {
-    globals: Vec<(u64, u128)>,
+    globals: Globals,
     memories: Vec<Vec<u8>>,
     /// Something that was asked for and is not there.
     missing: Option<String>,
@@ -230,8 +230,11 @@ impl Copied {
     }
 }
 
+/// Indices and bits of globals.
+type Globals = Vec<(u64, u128)>;
+
 /// Globals and lengths of memories.
-fn parse_head(head: &[u8]) -> Option<(Vec<(u64, u128)>, Vec<u64>)> {
+fn parse_head(head: &[u8]) -> Option<(Globals, Vec<u64>)> {
     let (words, _) = head.as_chunks::<8>();
     let word = |at: usize| words.get(at).map(|word| u64::from_le_bytes(*word));
     let globals = usize::try_from(word(0)?).ok().filter(|globals| *globals <= GLOBALS_MAX)?;
@@ -371,7 +374,7 @@ mod tests {
 
     #[test]
     fn the_head_has_room_for_all_that_is_allowed() {
-        assert!(16 + GLOBALS_MAX * GLOBAL_BYTES + 8 * 100_000 / 1000 <= HEAD_BYTES);
+        const { assert!(16 + GLOBALS_MAX * GLOBAL_BYTES + 8 * 100 <= HEAD_BYTES) };
         assert_eq!(region_bytes(1), HEAD_BYTES as u64 + 4096);
     }
 }
