@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use wasmpool_guest::task;
+use wasmpool_guest::{current, task};
 
 /// Squares a number.
 #[task]
@@ -31,6 +31,33 @@ pub fn calculate_square(number: i64) -> i64 {
     let square = number * number;
     println!("Square of {number} is {square}");
     square
+}
+
+/// Says hello from its process.
+#[task]
+pub fn whoami() -> String {
+    let me = current();
+    format!("I am {} with process id {}", me.process_name(), me.pid())
+}
+
+/// Tells all that a call may know of itself: process, id, worker, job, index, attempt and seed.
+#[task]
+pub fn about_me(_number: i64) -> (String, u32, u32, u64, u64, u32, u64) {
+    let me = current();
+    (me.process_name().to_owned(), me.pid(), me.worker(), me.job(), me.index(), me.attempt(), me.seed())
+}
+
+/// The index of its call, as a task of numbers learns it.
+#[task]
+pub fn my_index(_number: i64) -> i64 {
+    current().index() as i64
+}
+
+/// Fails until it is tried for the `attempt`th time, and tells which that was.
+#[task]
+pub fn succeeds_at(attempt: u32) -> Result<u32, String> {
+    let now = current().attempt();
+    if now < attempt { Err(format!("attempt {now}")) } else { Ok(now) }
 }
 
 #[cfg(test)]

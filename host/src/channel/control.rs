@@ -82,6 +82,17 @@ pub(crate) struct HelloBack {
 pub(crate) struct Load {
     /// Whom the worker is to be when it works on shared objects; none when it is granted none.
     pub(crate) party: Option<Party>,
+    /// What its calls are told of the process they run in.
+    pub(crate) identity: Identity,
+}
+
+/// What calls are told of the process they run in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Its name.
+    pub(crate) name: String,
+    /// Number of its seat in the pool; of a process of its own, its number among those.
+    pub(crate) worker: u32,
 }
 
 /// Brings the descriptors of up to [`DESCRIPTORS_MAX`] granted objects, in the order of [`Service::grants`].

@@ -1,8 +1,8 @@
-//! `map`, `starmap` and `apply`: a job from the command line.
+//! `map`, `starmap`, `apply` and `spawn`: a job from the command line.
 
 use std::io::{BufReader, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,13 +19,13 @@ use super::objects::Made;
 use super::output::{self, Format, OutputError, ResultStream, Shape};
 use super::produce::{Producer, Taking};
 use super::quantity::Workers;
-use super::request::{Calls, Inputs, Isolation};
+use super::request::{Calls, Inputs, Isolation, Place};
 use super::{MESSAGE_CHARACTERS_MAX, Refusal, module_file, say};
 use crate::channel::order::Entry;
 use crate::channel::ring::Stream;
 use crate::pool::job::{Job, Terms, Work};
 use crate::pool::source::{Blocks, Integers, Source};
-use crate::pool::{Error, ErrorKind, Module, Pool};
+use crate::pool::{Error, ErrorKind, Module, Pool, processes};
 use crate::printable::printable;
 use crate::sandbox::catalog::Task;
 
@@ -48,7 +48,8 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
     }
     let path = module_file(&calls.module, true)?;
     // The workers start while the module is read and compiled.
-    let pool = pool(calls).map_err(unusable)?;
+    let printed = Printed::default();
+    let pool = pool(calls, &printed).map_err(unusable)?;
     let module = pool.load(&path).map_err(unusable)?;
     // Asked first of all, before memory is taken for shared objects.
     module.find(&calls.task).map_err(unusable)?;
@@ -60,7 +61,7 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
     let parameters = Parameters { task: &calls.task, names: &names, kinds: &kinds };
     let work = module.work(number, Codec::Json, |terms| set_terms(terms, calls), look_ahead(task));
     let work = work.map_err(unusable)?;
-    let plan = Plan { calls, pool, module: &module, task, parameters, work, objects };
+    let plan = Plan { calls, printed, pool, module: &module, task, parameters, work, objects };
     plan.run()
 }
 
@@ -76,8 +77,17 @@ fn unusable(error: Error) -> Refusal {
     Refusal::new(exit, error)
 }
 
-fn pool(calls: &Calls) -> Result<Pool, Error> {
-    let mut builder = Pool::builder().on_output(print_guests_line).limits(calls.limits.clone());
+fn pool(calls: &Calls, printed: &Printed) -> Result<Pool, Error> {
+    let mut builder = Pool::builder().limits(calls.limits.clone());
+    let printed = printed.clone();
+    builder = match calls.place {
+        Place::Pool => builder.on_output(print_guests_line),
+        Place::OwnProcesses => builder.without_workers().on_output(move |stream, line| {
+            if stream == Stream::Stderr || !printed.to_stdout(line) {
+                print_guests_line(stream, line);
+            }
+        }),
+    };
     if let Workers::Count(count) = calls.workers {
         builder = builder.workers(count.get().into());
     }
@@ -101,15 +111,43 @@ fn pool(calls: &Calls) -> Result<Pool, Error> {
 /// Guests' output goes to stderr; as it is where a program reads it, harmless where a person does.
 fn print_guests_line(_stream: Stream, line: &[u8]) {
     let mut stderr = std::io::stderr().lock();
-    let mut text =
-        if stderr.is_terminal() { crate::printable::line(line).into_bytes() } else { line.to_vec() };
-    text.push(b'\n');
+    let text = line_for(stderr.is_terminal(), line);
     // Nobody is left to tell.
     let _ = stderr.write_all(&text);
 }
 
+/// A guest's line, with its end, for a terminal or for a program.
+fn line_for(terminal: bool, line: &[u8]) -> Vec<u8> {
+    let mut text = if terminal { crate::printable::line(line).into_bytes() } else { line.to_vec() };
+    text.push(b'\n');
+    text
+}
+
+/// The way of guests' lines to stdout, once there is one.
+///
+/// They go the way of the results, so that neither is ever torn. Where stdout is JSON alone there is no such way.
+#[derive(Clone, Default)]
+struct Printed(Arc<OnceLock<Arc<Delivery>>>);
+
+impl Printed {
+    /// Has lines go out between the results.
+    fn go_with(&self, delivery: &Arc<Delivery>) {
+        // Once per command.
+        let _ = self.0.set(Arc::clone(delivery));
+    }
+
+    /// Puts a line to stdout; says whether it could.
+    fn to_stdout(&self, line: &[u8]) -> bool {
+        let delivery = self.0.get();
+        delivery.is_some_and(|delivery| delivery.put_line(line_for(std::io::stdout().is_terminal(), line)))
+    }
+}
+
 fn set_terms(terms: &mut Terms, calls: &Calls) {
     terms.retries = calls.retries;
+    if calls.place == Place::OwnProcesses {
+        terms.lost_retries = 0;
+    }
     terms.stop_on_failure = calls.on_error == super::args::OnError::Stop;
     terms.fresh = calls.isolation == Isolation::Fresh;
     terms.timed = calls.shape == Shape::Records;
@@ -122,6 +160,7 @@ fn look_ahead(task: &Task) -> u64 {
 /// A job that is ready to be run.
 struct Plan<'a> {
     calls: &'a Calls,
+    printed: Printed,
     pool: Pool,
     module: &'a Module,
     task: &'a Task,
@@ -159,7 +198,15 @@ impl Plan<'_> {
         let numbers = signature.map(|signature| signature.results.clone());
         let delivery = Arc::new(Delivery::new(format, numbers, self.calls.limits.result_depth));
 
+        if self.calls.shape == Shape::Lines {
+            self.printed.go_with(&delivery);
+        }
+        let is_spawned = self.calls.place == Place::OwnProcesses;
         let mut pieces = self.given_pieces()?;
+        if let (true, Some(pieces)) = (is_spawned, &pieces) {
+            let processes = pieces.iter().map(Piece::calls).fold(0, u64::saturating_add);
+            processes::check_count(processes).map_err(unusable)?;
+        }
         let integers = match pieces.as_deref() {
             Some([Piece::Range { start, length }])
                 if signature.is_none_or(|signature| signature.takes_range()) =>
@@ -188,8 +235,13 @@ impl Plan<'_> {
             Some(pieces) => Some(production.read_pieces(pieces)),
             None => Some(production.read_stdin(self.calls, self.parameters)?),
         };
+        let started = if is_spawned { self.module.start_each(&job) } else { Ok(()) };
+        if started.is_err() {
+            job.cancel(None);
+        }
         wait(&job, &ending);
         let error = self.module.conclude(&job);
+        let error = started.err().or(error);
         job.detach();
         let (pool, objects) = (self.pool, self.objects);
         let shape = self.calls.shape;

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::channel::control::{
-    CodeKind, Compile, CompilerSays, DirRights, Directory, Grant, Hello, HelloBack, InstanceLimits, Load,
-    NumericEntry, Run, Service, TaskEntries, VERSION, Wishes, WorkerSays, decode, encode, quoted,
+    CodeKind, Compile, CompilerSays, DirRights, Directory, Grant, Hello, HelloBack, Identity, InstanceLimits,
+    Load, NumericEntry, Run, Service, TaskEntries, VERSION, Wishes, WorkerSays, decode, encode, quoted,
 };
 use crate::shm::object::Party;
 use crate::shm::object::ground::Rights;
@@ -66,7 +66,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         seed(2, written(&CompilerSays::Compiled)),
         seed(2, written(&CompilerSays::Invalid("type mismatch".into()))),
         seed(3, written(&Hello { version: VERSION, supervisor: 1, wishes: Wishes::default() })),
-        seed(4, written(&Load { party: Party::new(3) })),
+        seed(4, written(&Load { party: Party::new(3), identity: Identity::default() })),
         seed(
             5,
             written(&Compile { memory_bytes_max: 1 << 32, cpu_seconds_max: 60, code: CodeKind::default() }),

@@ -97,11 +97,14 @@ impl Use {
         if self.granted.is_empty() && are_same(&self.directories, &self.base.directories) {
             return Ok(&self.base);
         }
-        if self.base.is_deterministic() && self.shared.workers > 1 {
+        if self.base.is_deterministic() && self.shared.workers != 1 {
+            let who = match self.shared.workers {
+                0 => "processes".to_owned(),
+                workers => format!("{workers} workers"),
+            };
             let text = format!(
-                "{} workers reach shared objects in whatever order they happen to run, and a deterministic pool has \
-                 each run be like any other: use one worker, or grant nothing",
-                self.shared.workers
+                "{who} reach shared objects in whatever order they happen to run, and a deterministic pool has each \
+                 run be like any other: use one worker, or grant nothing"
             );
             return Err(Error::new(ErrorKind::Setting, text));
         }

@@ -71,8 +71,9 @@ impl Stage {
             grants: Vec::new(),
             directories: Vec::new(),
         };
-        let module = ModuleState::new("fuzz".into(), catalog, artifact, service, Arc::new([]))
-            .expect("a module's files");
+        let module =
+            ModuleState::new("fuzz".into(), catalog, artifact, service, Arc::new([]), Arc::default())
+                .expect("a module's files");
         Self { post, worker, module }
     }
 
@@ -128,6 +129,8 @@ impl Stage {
             result_bytes_max: VALUE_BYTES_MAX as u64,
             fuel: None,
             first: 0,
+            job: 1,
+            attempt: 1,
         };
         self.post.send(&order);
     }

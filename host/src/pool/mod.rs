@@ -29,6 +29,7 @@ pub(crate) mod limits;
 pub(crate) mod module;
 pub(crate) mod objects;
 mod outcome;
+pub(crate) mod processes;
 mod relief;
 mod running;
 mod seat;
@@ -55,6 +56,7 @@ pub use limits::{
 #[cfg(feature = "cli")]
 pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
+pub use processes::{AnyResult, PROCESSES_MAX, Process, Sentinel, active_children, cpu_count};
 pub use task::Task;
 
 use self::admission::Use;
@@ -99,7 +101,8 @@ const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
 /// A pool of worker processes.
 ///
 /// All workers are started at once when the pool is built. Dropping the pool ends them, and every call that is still
-/// under way ends as cancelled.
+/// under way ends as cancelled. Before that it ends its processes, as [`Process`] tells: daemons are terminated,
+/// all others are waited for.
 ///
 /// # Examples
 ///
@@ -128,6 +131,8 @@ pub struct Pool {
 /// What a pool is built from; see [`Pool::builder`].
 pub struct Builder {
     workers: Option<usize>,
+    /// All calls will have processes of their own.
+    is_without_workers: bool,
     executable: Option<PathBuf>,
     settings: Settings,
     directories: Vec<(PathBuf, String, DirRights)>,
@@ -161,6 +166,7 @@ impl Pool {
     pub fn builder() -> Builder {
         Builder {
             workers: None,
+            is_without_workers: false,
             executable: None,
             settings: Settings {
                 limits: Limits::default(),
@@ -232,7 +238,8 @@ impl Pool {
             grants: Vec::new(),
             directories: Vec::new(),
         };
-        let state = ModuleState::new(name.clone(), catalog, artifact, service, Arc::clone(&self.directories));
+        let (directories, numbers) = (Arc::clone(&self.directories), Arc::clone(&self.shared.jobs_numbered));
+        let state = ModuleState::new(name.clone(), catalog, artifact, service, directories, numbers);
         let state = state.map_err(|error| {
             Error::new(ErrorKind::SetUp, format!("module {name} cannot be handed to workers"))
                 .with_source(error)
@@ -262,7 +269,9 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        processes::end_all(&self.shared);
         self.shared.close();
+        processes::kill_all(&self.shared);
         let spares = std::mem::take(&mut self.shared.spares().feeders);
         for feeder in self.feeders.drain(..).chain(spares) {
             // One that panicked has ended, too.
@@ -312,6 +321,13 @@ impl Builder {
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
+        self
+    }
+
+    /// No workers at all: each call will have a process of its own.
+    #[cfg(feature = "cli")]
+    pub(crate) fn without_workers(mut self) -> Self {
+        self.is_without_workers = true;
         self
     }
 
@@ -486,7 +502,8 @@ impl Builder {
     /// [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
-        if !(1..=WORKERS_MAX).contains(&workers) {
+        let workers = if self.is_without_workers { 0 } else { workers };
+        if !(1..=WORKERS_MAX).contains(&workers) && !self.is_without_workers {
             let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
             return Err(Error::new(ErrorKind::Setting, text));
         }
@@ -637,6 +654,11 @@ impl Module {
     /// Offers a job's calls to the workers.
     pub(crate) fn submit(&self, job: &Arc<job::Job>) -> Result<(), Error> {
         self.module.shared().submit(job)
+    }
+
+    /// Starts a process of its own for each call of a job, as its input comes; see [`processes::start_each`].
+    pub(crate) fn start_each(&self, job: &Arc<job::Job>) -> Result<(), Error> {
+        processes::start_each(&self.module, job)
     }
 
     /// Strikes a job off that is over, and says what ended it before its time.

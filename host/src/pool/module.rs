@@ -40,6 +40,8 @@ pub(crate) struct ModuleState {
     pub(crate) artifact: Arc<Artifact>,
     /// What its workers are told.
     service: Service,
+    /// The pool's, which all its modules count on.
+    jobs_numbered: JobNumbers,
     /// The same, as the file that they get it in.
     pub(crate) load: OwnedFd,
     /// The shared objects that its calls may open, in the order of the service's grants.
@@ -65,6 +67,9 @@ pub(crate) struct ModuleState {
     /// Nobody will give it calls any more.
     is_struck_off: AtomicBool,
 }
+
+/// How many jobs a pool has been given.
+pub(crate) type JobNumbers = Arc<AtomicU64>;
 
 /// The living admissions of a module.
 #[derive(Default)]
@@ -114,8 +119,10 @@ impl ModuleState {
         artifact: Artifact,
         service: Service,
         directories: Arc<[Arc<GrantedDirectory>]>,
+        jobs_numbered: JobNumbers,
     ) -> io::Result<Arc<Self>> {
-        Self::with(name, Arc::new(catalog), Arc::new(artifact), service, Arc::default(), directories)
+        let (catalog, artifact) = (Arc::new(catalog), Arc::new(artifact));
+        Self::with(name, catalog, artifact, service, Arc::default(), directories, jobs_numbered)
     }
 
     /// The same module, granted these objects and directories.
@@ -130,7 +137,8 @@ impl ModuleState {
     ) -> io::Result<Arc<Self>> {
         let (catalog, artifact) = (Arc::clone(&self.catalog), Arc::clone(&self.artifact));
         let service = Service { grants: objects::describe(&granted), ..self.service.clone() };
-        Self::with(self.name.clone(), catalog, artifact, service, granted, directories)
+        let jobs_numbered = Arc::clone(&self.jobs_numbered);
+        Self::with(self.name.clone(), catalog, artifact, service, granted, directories, jobs_numbered)
     }
 
     fn with(
@@ -140,6 +148,7 @@ impl ModuleState {
         mut service: Service,
         granted: Arc<[Granted]>,
         directories: Arc<[Arc<GrantedDirectory>]>,
+        jobs_numbered: JobNumbers,
     ) -> io::Result<Arc<Self>> {
         service.directories = directories::describe(&directories);
         let load = service.to_file()?;
@@ -148,6 +157,7 @@ impl ModuleState {
             catalog,
             artifact,
             service,
+            jobs_numbered,
             load,
             granted,
             directories,
@@ -185,6 +195,12 @@ impl ModuleState {
     /// Strikes a job off the list.
     pub(crate) fn unlist(&self, job: &Arc<Job>) {
         self.jobs().retain(|listed| !Arc::ptr_eq(listed, job));
+    }
+
+    /// The number of a job that is about to be made.
+    pub(crate) fn number_job(&self) -> u64 {
+        // Relaxed: numbers are told apart, nothing more.
+        self.jobs_numbered.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether each run of it is to be like any other.

@@ -191,6 +191,8 @@ impl Service {
             result_bytes_max: terms.result_bytes_max,
             fuel: terms.fuel,
             first: calls.start,
+            job: job.number,
+            attempt: job.attempt(calls.start),
         };
         self.slots[slot] = Some(Running::new(generation, job, calls.start, count));
         self.generation = generation;

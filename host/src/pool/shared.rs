@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::error::{Error, ErrorKind};
 use super::job::Job;
-use super::module::ModuleState;
+use super::module::{JobNumbers, ModuleState};
 use super::objects::Stake;
 use super::relief::{Relief, SEATS_MAX, relieve};
 use super::seat::{OnLine, Posted, Service};
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     /// Why no worker can be started, when that is so.
     broken: Mutex<Option<String>>,
+    /// How many jobs it has been given.
+    pub(crate) jobs_numbered: JobNumbers,
     /// How often a worker has been given a module.
     pub(crate) seatings: AtomicU64,
     /// The seat that last took a call directly: its worker is the one most likely awake.
@@ -185,6 +187,7 @@ impl Shared {
             executable,
             closing: AtomicBool::new(false),
             broken: Mutex::new(None),
+            jobs_numbered: JobNumbers::default(),
             seatings: AtomicU64::new(0),
             last_direct: AtomicUsize::new(0),
         });

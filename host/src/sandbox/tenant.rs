@@ -24,7 +24,7 @@ use super::files::Directory;
 use super::guest::{self, Calls, Guest};
 use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
-use super::{driver, driver_memory};
+use super::{current, driver, driver_memory};
 use crate::channel::control::{InstanceLimits, NumericEntry, Service, TaskEntries};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind};
@@ -156,6 +156,7 @@ impl Plot {
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
+        current::add_to_linker(&mut linker)?;
         shared::add_to_linker(&mut linker)?;
         #[cfg(feature = "break-out")]
         super::break_out::add_to_linker(&mut linker)?;

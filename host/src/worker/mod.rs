@@ -106,7 +106,7 @@ struct Delivery {
 
 fn receive(control: &Control) -> Result<Option<Delivery>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
-    let Ok((Load { party }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
+    let Ok((Load { party, identity }, descriptors)) = control.receive_with_descriptors::<Load>(None) else {
         return Ok(None);
     };
     let Ok([module, drivers, down_fd, up_fd, service]) = <[_; 5]>::try_from(descriptors) else {
@@ -115,7 +115,7 @@ fn receive(control: &Control) -> Result<Option<Delivery>, String> {
     let describe = |error: std::io::Error| error.to_string();
     let down = Region::map(std::os::fd::AsFd::as_fd(&down_fd), down::BYTES, Writer::Supervisor);
     let up = Region::map(std::os::fd::AsFd::as_fd(&up_fd), up::BYTES, Writer::Worker);
-    let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
+    let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?).of(identity);
     let service = Service::from_file(service).map_err(describe)?;
     stack::check_room(service.limits.stack_bytes).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;
