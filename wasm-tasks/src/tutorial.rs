@@ -33,7 +33,7 @@ pub fn calculate_square(number: i64) -> i64 {
     square
 }
 
-/// Says hello from its process.
+/// Tells in which process it runs.
 #[task]
 pub fn whoami() -> String {
     let me = current();

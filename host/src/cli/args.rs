@@ -56,7 +56,8 @@ pub(crate) enum Verb {
     /// Python's multiprocessing.Process: one process per input, at most 256, started together, confined and limited like
     /// the workers of map. What the tasks print goes to stdout, line by line, between the results; with --format array or
     /// records stdout is JSON alone, and lines go to stderr. A failed call does not stop the others unless
-    /// --on-error says so, and nothing is run again.
+    /// --on-error says so, and nothing is run again. For a task that takes not just one argument, each input is an array
+    /// with its arguments.
     #[command(after_help = SPAWN_EXAMPLES)]
     #[command(mut_arg("workers", |flag| flag.hide(true)), mut_arg("retries", |flag| flag.hide(true)))]
     #[command(mut_arg("on_error", |flag| flag.default_value("continue")))]
@@ -405,6 +406,7 @@ Examples:
 const SPAWN_EXAMPLES: &str = "\
 Examples:
   wasmpool spawn tasks.wasm worker 0..5
+  wasmpool spawn tasks.wasm whoami '[]' '[]'
   wasmpool spawn tasks.wasm consume 1 2 3 --queue jobs=64 --timeout 10s
   wasmpool spawn tasks.wasm deposit 0..10 --value balance=i64:0 --print balance";
 

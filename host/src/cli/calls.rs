@@ -12,7 +12,7 @@ use super::deliver::{Delivery, line_of};
 use super::directory::DirectoryFlag;
 use super::exit::Exit;
 use super::inputs::{
-    Binder, InputError, JsonLines, LINE_BYTES_MAX, Parameters, Piece, Text, refuse_terminal,
+    Binder, Binding, InputError, JsonLines, LINE_BYTES_MAX, Parameters, Piece, Text, refuse_terminal,
 };
 use super::interrupt::on_interrupt;
 use super::objects::Made;
@@ -255,20 +255,26 @@ impl Plan<'_> {
         let bind = |binding| Binder::new(binding, self.calls.text, self.parameters).map_err(refused);
         match &self.calls.inputs {
             Inputs::Given(binding, inputs) => {
-                let binder = bind(*binding)?;
+                let binder = bind(binding_of(self.calls, *binding, self.parameters))?;
                 let pieces = (1..).zip(inputs).map(|(position, input)| binder.input(position, input));
                 Ok(Some(pieces.collect::<Result<_, _>>().map_err(refused)?))
             }
             Inputs::OneCall(arguments) => {
-                let binder = bind(super::inputs::Binding::Many)?;
+                let binder = bind(Binding::Many)?;
                 Ok(Some(vec![binder.call(arguments).map_err(refused)?]))
             }
             Inputs::Stdin(binding) => {
-                bind(*binding)?;
+                bind(binding_of(self.calls, *binding, self.parameters))?;
                 Ok(None)
             }
         }
     }
+}
+
+/// How inputs become arguments. Processes of their own take any task: one that has not just one parameter gets arrays.
+fn binding_of(calls: &Calls, asked_for: Binding, parameters: Parameters<'_>) -> Binding {
+    let takes_arrays = calls.place == Place::OwnProcesses && parameters.names.len() != 1;
+    if takes_arrays && calls.text == Text::Json { Binding::Many } else { asked_for }
 }
 
 fn open_stdout(calls: &Calls, job: &Arc<Job>, module: &Module) -> Result<ResultStream, Refusal> {
@@ -336,6 +342,7 @@ impl Production {
     fn read_stdin(self, calls: &Calls, parameters: Parameters<'_>) -> Result<InputEnd, Refusal> {
         let Inputs::Stdin(binding) = calls.inputs else { unreachable!("asked for stdin only") };
         let text: Text = calls.text;
+        let binding = binding_of(calls, binding, parameters);
         let task = parameters.task.to_owned();
         let (names, kinds) = (parameters.names.to_vec(), parameters.kinds.to_vec());
         let (done, end) = mpsc::channel();
