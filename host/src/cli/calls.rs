@@ -236,9 +236,6 @@ impl Plan<'_> {
             None => Some(production.read_stdin(self.calls, self.parameters)?),
         };
         let started = if is_spawned { self.module.start_each(&job) } else { Ok(()) };
-        if started.is_err() {
-            job.cancel(None);
-        }
         wait(&job, &ending);
         let error = self.module.conclude(&job);
         let error = started.err().or(error);

@@ -330,8 +330,13 @@ pub(super) fn start_each(module: &Use, job: &Arc<Job>) -> Result<(), Error> {
     while let Some(mut call) = job.next_calls() {
         loop {
             let rest = call.split_off(1);
-            check_count(call.calls().end)?;
-            Life::new(module.clone(), call).start()?;
+            let number = call.calls().end;
+            let life = Life::new(module.clone(), call);
+            if let Err(error) = check_count(number).and_then(|()| life.start()) {
+                // First, so that nobody hears of the calls that go with the chunks.
+                job.cancel(None);
+                return Err(error);
+            }
             match rest {
                 Some(rest) => call = rest,
                 None => break,
