@@ -617,6 +617,7 @@ fn calls_are_told_which_attempt_they_are() {
 
 #[test]
 #[ignore = "a measurement: run it alone, optimised, on an idle machine"]
+#[allow(clippy::print_stdout, reason = "it is there for what it prints")]
 fn time_from_start_to_joined() {
     const ROUNDS: usize = 200;
     let fixture = actor();
