@@ -71,11 +71,11 @@ fn every_process_is_another_one_with_a_name_of_its_own() {
     assert_eq!(ended.code(), 0, "{}", ended.transcript());
     let told: Vec<Value> =
         ended.lines().into_iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let pids: BTreeSet<u64> = told.iter().filter_map(|told| told[1].as_u64()).collect();
+    let pids: BTreeSet<u64> = told.iter().filter_map(|told| told["pid"].as_u64()).collect();
     assert_eq!(pids.len(), 20);
     for (index, told) in (0..).zip(&told) {
-        assert_eq!(told[0], format!("Process-{}", index + 1));
-        let of_call = [&told[3], &told[4], &told[5]].map(Value::as_u64);
+        assert_eq!(told["process"], format!("Process-{}", index + 1));
+        let of_call = ["job", "index", "attempt"].map(|field| told[field].as_u64());
         assert_eq!(of_call, [Some(1), Some(index), Some(1)]);
     }
 }

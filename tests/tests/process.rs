@@ -226,7 +226,7 @@ fn f9_every_end_has_its_exit_code_and_its_failure() {
         check_end::<_, ()>(&fixture.module, "exits", code, code, Some(FailureKind::Exited(code)));
     }
     check_end::<_, ()>(&fixture.module, "exits", -1, 255, Some(FailureKind::Exited(-1)));
-    // A list where the caller wants names and values.
+    // One of its values is a text, where the caller wants numbers.
     let wanted = FailureKind::BadResult;
     check_end::<_, std::collections::BTreeMap<String, i64>>(
         &fixture.module,
@@ -631,6 +631,6 @@ fn time_from_start_to_joined() {
         })
         .collect();
     times.sort();
-    let (median, p90) = (times[ROUNDS / 2], times[ROUNDS * 9 / 10]);
-    println!("start to joined: median {median:?}, nine in ten below {p90:?}");
+    let (best, median, p90) = (times[0], times[ROUNDS / 2], times[ROUNDS * 9 / 10]);
+    println!("start to joined: best {best:?}, median {median:?}, nine in ten below {p90:?}");
 }

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use serde::Serialize;
 use wasmpool_guest::{current, task};
 
 /// Squares a number.
@@ -40,11 +41,31 @@ pub fn whoami() -> String {
     format!("I am {} with process id {}", me.process_name(), me.pid())
 }
 
-/// Tells all that a call may know of itself: process, id, worker, job, index, attempt and seed.
+/// All that a call may know of itself.
+#[derive(Debug, Serialize)]
+pub struct Me {
+    process: String,
+    pid: u32,
+    worker: u32,
+    job: u64,
+    index: u64,
+    attempt: u32,
+    seed: u64,
+}
+
+/// Tells all that a call may know of itself.
 #[task]
-pub fn about_me(_number: i64) -> (String, u32, u32, u64, u64, u32, u64) {
+pub fn about_me(_number: i64) -> Me {
     let me = current();
-    (me.process_name().to_owned(), me.pid(), me.worker(), me.job(), me.index(), me.attempt(), me.seed())
+    Me {
+        process: me.process_name().to_owned(),
+        pid: me.pid(),
+        worker: me.worker(),
+        job: me.job(),
+        index: me.index(),
+        attempt: me.attempt(),
+        seed: me.seed(),
+    }
 }
 
 /// The index of its call, as a task of numbers learns it.
