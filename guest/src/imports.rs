@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "calls out of the sandbox are foreign functions")]
 
 use wasmpool_abi::Done;
+use wasmpool_abi::current::{RECORD_BYTES, Record};
 
 use crate::pull::{self, Host};
 use crate::shared;
@@ -14,6 +15,7 @@ mod raw {
         pub(super) fn fetch(buffer: *mut u8);
         pub(super) fn done(kind: i32, bytes: *const u8, length: usize);
         pub(super) fn panicked(message: *const u8, length: usize);
+        pub(super) fn current(record: *mut u8);
     }
 }
 
@@ -26,6 +28,14 @@ pub(crate) fn serve(call: &mut dyn FnMut(&[u8], &mut Vec<u8>) -> Done) {
 pub(crate) fn panicked(message: &str) {
     // SAFETY: the host reads `length` bytes from `message`, which is a `str` of that length.
     unsafe { raw::panicked(message.as_ptr(), message.len()) }
+}
+
+/// Asks the worker who and where the running call is.
+pub(crate) fn current() -> Record {
+    let mut bytes = [0; RECORD_BYTES];
+    // SAFETY: the host writes `RECORD_BYTES` bytes to `record`, which is a buffer of just that length.
+    unsafe { raw::current(bytes.as_mut_ptr()) };
+    Record::from_bytes(&bytes)
 }
 
 /// The worker in which this instance lives.

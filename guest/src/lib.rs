@@ -61,6 +61,11 @@
 //! is a cache, and no more than that, for every worker has its own, and a failed call throws it away. With
 //! `--fresh`, every call gets a new instance.
 //!
+//! # Who and where
+//!
+//! [`current`] tells a call its process's name and id, its worker, job, index and attempt, and a seed for random numbers
+//! that is the same in each run.
+//!
 //! # Other targets
 //!
 //! On targets other than wasm the attribute checks the function's types and adds nothing else, so that
@@ -106,8 +111,11 @@
 /// parameters that are `&mut`, of a named lifetime, `impl Trait` or patterns; and types without the serde traits.
 pub use wasmpool_macros::task;
 
+pub use self::current::{Current, current};
+
 mod arguments;
 mod codec;
+mod current;
 #[cfg(target_family = "wasm")]
 mod imports;
 mod json_floats;

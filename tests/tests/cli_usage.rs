@@ -9,7 +9,7 @@ fn help_is_as_the_golden_files_show_it() {
     check_golden("no-arguments", &[]);
     check_golden("help-short", &["-h"]);
     check_golden("help", &["--help"]);
-    for verb in ["map", "starmap", "apply", "run", "inspect", "bench", "doctor"] {
+    for verb in ["map", "starmap", "apply", "spawn", "run", "inspect", "bench", "doctor"] {
         check_golden(&format!("{verb}-help-short"), &[verb, "-h"]);
         check_golden(&format!("{verb}-help"), &[verb, "--help"]);
     }

@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use wasmpool_guest::task;
+use serde::Serialize;
+use wasmpool_guest::{current, task};
 
 /// Squares a number.
 #[task]
@@ -31,6 +32,53 @@ pub fn calculate_square(number: i64) -> i64 {
     let square = number * number;
     println!("Square of {number} is {square}");
     square
+}
+
+/// Tells in which process it runs.
+#[task]
+pub fn whoami() -> String {
+    let me = current();
+    format!("I am {} with process id {}", me.process_name(), me.pid())
+}
+
+/// All that a call may know of itself.
+#[derive(Debug, Serialize)]
+pub struct Me {
+    process: String,
+    pid: u32,
+    worker: u32,
+    job: u64,
+    index: u64,
+    attempt: u32,
+    seed: u64,
+}
+
+/// Tells all that a call may know of itself.
+#[task]
+pub fn about_me(_number: i64) -> Me {
+    let me = current();
+    Me {
+        process: me.process_name().to_owned(),
+        pid: me.pid(),
+        worker: me.worker(),
+        job: me.job(),
+        index: me.index(),
+        attempt: me.attempt(),
+        seed: me.seed(),
+    }
+}
+
+/// The index of its call, as a task of numbers learns it.
+#[task]
+pub fn my_index(_number: i64) -> i64 {
+    current().index() as i64
+}
+
+/// Fails until it is tried for the `attempt`th time, and tells which that was.
+#[task]
+pub fn succeeds_at(attempt: u32) -> Result<u32, String> {
+    let now = current().attempt();
+    if now < attempt { Err(format!("attempt {now}")) } else { Ok(now) }
 }
 
 #[cfg(test)]

@@ -85,6 +85,17 @@ pub(crate) struct Load {
     /// Bytes of the region that the worker is to copy an instance into once its initializer has run, where that is all
     /// it is there for; its descriptor is the sixth then. See `sandbox::snapshot`.
     pub(crate) snapshot_bytes: Option<u64>,
+    /// What its calls are told of the process they run in.
+    pub(crate) identity: Identity,
+}
+
+/// What calls are told of the process they run in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Its name.
+    pub(crate) name: String,
+    /// Number of its seat in the pool; of a process of its own, its number among those.
+    pub(crate) worker: u32,
 }
 
 /// Brings the descriptors of up to [`DESCRIPTORS_MAX`] granted objects, in the order of [`Service::grants`].

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::control::Identity;
 use super::ending::EndKind;
 use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, VALUE_BYTES_MAX, down, tagged, up};
 use super::order::{Entry, Inputs, Order, slot_of};
@@ -49,9 +50,21 @@ pub(crate) enum Input {
     },
 }
 
+/// A call as its job knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunningCall {
+    /// Number of the job in its pool.
+    pub(crate) job: u64,
+    /// Index of the call in its job.
+    pub(crate) index: u64,
+    /// Which attempt it is, from 1 on.
+    pub(crate) attempt: u32,
+}
+
 /// The worker's end of its two regions.
 #[derive(Debug)]
 pub(crate) struct Desk {
+    identity: Identity,
     down: Arc<Region>,
     up: Arc<Region>,
     /// Generation of the order being served, or last served.
@@ -73,6 +86,7 @@ impl Desk {
         let now = Instant::now();
         let (down, up) = (Arc::new(down), Arc::new(up));
         Self {
+            identity: Identity::default(),
             down,
             up,
             generation: 0,
@@ -83,6 +97,24 @@ impl Desk {
             last_print_wake: now,
             has_slept: Cell::new(false),
         }
+    }
+
+    /// The desk of the process that its supervisor calls so.
+    pub(crate) fn of(self, identity: Identity) -> Self {
+        Self { identity, ..self }
+    }
+
+    /// What the supervisor calls this process.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The call that the progress word names.
+    pub(crate) fn running_call(&self) -> RunningCall {
+        let call = u64::from(self.begun().unwrap_or(0));
+        let call_of =
+            |order: Order| RunningCall { job: order.job, index: order.first + call, attempt: order.attempt };
+        self.order.map_or(RunningCall { job: 0, index: 0, attempt: 1 }, call_of)
     }
 
     /// The regions, for those who map them elsewhere as well.

@@ -69,12 +69,16 @@ pub(crate) struct Order {
     pub(crate) fuel: Option<u64>,
     /// Index of the chunk's first call in its job.
     pub(crate) first: u64,
+    /// Number of that job in its pool.
+    pub(crate) job: u64,
+    /// Which attempt of its first call this is, from 1 on; calls that are tried again come one by one.
+    pub(crate) attempt: u32,
 }
 
 const FRESH: u64 = 1;
 const HOT: u64 = 2;
 const TIMED: u64 = 4;
-const FIELDS: usize = 9;
+const FIELDS: usize = 11;
 const _: () = assert!(FIELDS <= down::FIELDS_MAX);
 
 impl Order {
@@ -109,6 +113,8 @@ impl Order {
             // Nobody is ever given none.
             self.fuel.unwrap_or(0),
             self.first,
+            self.job,
+            u64::from(self.attempt),
         ];
         for (index, field) in fields.into_iter().enumerate() {
             // Relaxed: the store to `posted` publishes the fields.
@@ -147,6 +153,8 @@ impl Order {
             result_bytes_max: field(6),
             fuel: Some(field(7)).filter(|fuel| *fuel != 0),
             first: field(8),
+            job: field(9),
+            attempt: field(10) as u32,
         })
     }
 }
@@ -178,6 +186,8 @@ mod tests {
             result_bytes_max: 1 << 20,
             fuel: None,
             first: 1 << 41,
+            job: 1 << 42,
+            attempt: 3,
         };
         let orders = [
             plain,

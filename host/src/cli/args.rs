@@ -58,6 +58,17 @@ pub(crate) enum Verb {
     /// Calls a task once with the given arguments
     #[command(after_help = APPLY_EXAMPLES)]
     Apply(OneCall),
+    /// Runs each input in a process of its own, all at once, and waits for all of them
+    ///
+    /// Python's multiprocessing.Process: one process per input, at most 256, started together, confined and limited like
+    /// the workers of map. What the tasks print goes to stdout, line by line, between the results; with --format array or
+    /// records stdout is JSON alone, and lines go to stderr. A failed call does not stop the others unless
+    /// --on-error says so, and nothing is run again. For a task that takes not just one argument, each input is an array
+    /// with its arguments.
+    #[command(after_help = SPAWN_EXAMPLES)]
+    #[command(mut_arg("workers", |flag| flag.hide(true)), mut_arg("retries", |flag| flag.hide(true)))]
+    #[command(mut_arg("on_error", |flag| flag.default_value("continue")))]
+    Spawn(EachInput),
     /// Runs a WASI command, as if it were a program of its own
     ///
     /// What follows MODULE is the program's. Its standard streams and its exit code are the command's; it sees the
@@ -127,7 +138,7 @@ pub(crate) struct ProgramFlags {
     pub(crate) stdin: bool,
 }
 
-/// `starmap`.
+/// `starmap` and `spawn`.
 #[derive(Debug, Args)]
 pub(crate) struct EachInput {
     #[command(flatten)]
@@ -540,6 +551,12 @@ Examples:
   wasmpool apply tasks.wasm greet Ada --env LANG --format records";
 
 const RUN_USAGE: &str = "wasmpool run [OPTIONS] <MODULE> [ARGUMENT]...";
+const SPAWN_EXAMPLES: &str = "\
+Examples:
+  wasmpool spawn tasks.wasm worker 0..5
+  wasmpool spawn tasks.wasm whoami '[]' '[]'
+  wasmpool spawn tasks.wasm consume 1 2 3 --queue jobs=64 --timeout 10s
+  wasmpool spawn tasks.wasm deposit 0..10 --value balance=i64:0 --print balance";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -878,7 +895,7 @@ mod tests {
 
     #[test]
     fn help_shows_examples_and_stays_within_the_page() {
-        for verb in ["map", "starmap", "apply", "inspect", "bench", "doctor"] {
+        for verb in ["map", "starmap", "apply", "spawn", "inspect", "bench", "doctor"] {
             for flag in ["-h", "--help"] {
                 let help = typed(&[verb, flag]).expect_err("help").render().to_string();
                 assert!(help.contains(&format!("Examples:\n  wasmpool {verb}")), "{help}");

@@ -1,8 +1,8 @@
-//! `map`, `starmap` and `apply`: a job from the command line.
+//! `map`, `starmap`, `apply` and `spawn`: a job from the command line.
 
 use std::io::{BufReader, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,14 +21,14 @@ use super::objects::Made;
 use super::output::{self, Format, OutputError, ResultStream, Shape};
 use super::produce::{Producer, Taking};
 use super::quantity::Workers;
-use super::request::{Calls, Inputs, Isolation};
+use super::request::{Calls, Inputs, Isolation, Place};
 use super::{MESSAGE_CHARACTERS_MAX, Refusal, module_file, say};
 use crate::channel::control::Arguments;
 use crate::channel::order::Entry;
 use crate::channel::ring::Stream;
 use crate::pool::job::{Job, Terms, Work};
 use crate::pool::source::{Blocks, Integers, Source};
-use crate::pool::{Builder, Error, ErrorKind, Module, Pool};
+use crate::pool::{Builder, Error, ErrorKind, Module, Pool, processes};
 use crate::printable::{printable, printable_name};
 use crate::sandbox::catalog::{Parameter, START_EXPORT, Task};
 
@@ -51,7 +51,8 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
     }
     let path = module_file(&calls.module, true)?;
     // The workers start while the module is read and compiled.
-    let pool = pool(calls).map_err(unusable)?;
+    let printed = Printed::default();
+    let pool = pool(calls, &printed).map_err(unusable)?;
     let module = pool.load(&path).map_err(unusable)?;
     // Asked first of all, before memory is taken for shared objects.
     Callee::find(&module, calls).map_err(unusable)?;
@@ -76,7 +77,7 @@ pub(super) fn run(calls: &Calls) -> Result<Exit, Refusal> {
         Callee::Program(task) => module.command_work(set_terms, look_ahead(task)),
     };
     let work = work.map_err(unusable)?;
-    let plan = Plan { calls, pool, module: &module, task, parameters, work, objects };
+    let plan = Plan { calls, printed, pool, module: &module, task, parameters, work, objects };
     plan.run()
 }
 
@@ -167,8 +168,16 @@ pub(super) fn unusable(error: Error) -> Refusal {
     Refusal::new(exit, error)
 }
 
-fn pool(calls: &Calls) -> Result<Pool, Error> {
-    let mut builder = builder(calls).on_output(print_guests_line);
+fn pool(calls: &Calls, printed: &Printed) -> Result<Pool, Error> {
+    let printed = printed.clone();
+    let mut builder = match calls.place {
+        Place::Pool => builder(calls).on_output(print_guests_line),
+        Place::OwnProcesses => builder(calls).without_workers().on_output(move |stream, line| {
+            if stream == Stream::Stderr || !printed.to_stdout(line) {
+                print_guests_line(stream, line);
+            }
+        }),
+    };
     if let Workers::Count(count) = calls.workers {
         builder = builder.workers(count.get().into());
     }
@@ -197,16 +206,44 @@ pub(super) fn builder(calls: &Calls) -> Builder {
 /// Guests' output goes to stderr; as it is where a program reads it, harmless where a person does.
 fn print_guests_line(_stream: Stream, line: &[u8]) {
     let mut stderr = std::io::stderr().lock();
-    let mut text =
-        if stderr.is_terminal() { crate::printable::line(line).into_bytes() } else { line.to_vec() };
-    text.push(b'\n');
+    let text = line_for(stderr.is_terminal(), line);
     // Nobody is left to tell.
     let _ = stderr.write_all(&text);
+}
+
+/// A guest's line, with its end, for a terminal or for a program.
+fn line_for(terminal: bool, line: &[u8]) -> Vec<u8> {
+    let mut text = if terminal { crate::printable::line(line).into_bytes() } else { line.to_vec() };
+    text.push(b'\n');
+    text
+}
+
+/// The way of guests' lines to stdout, once there is one.
+///
+/// They go the way of the results, so that neither is ever torn. Where stdout is JSON alone there is no such way.
+#[derive(Clone, Default)]
+struct Printed(Arc<OnceLock<Arc<Delivery>>>);
+
+impl Printed {
+    /// Has lines go out between the results.
+    fn go_with(&self, delivery: &Arc<Delivery>) {
+        // Once per command.
+        let _ = self.0.set(Arc::clone(delivery));
+    }
+
+    /// Puts a line to stdout; says whether it could.
+    fn to_stdout(&self, line: &[u8]) -> bool {
+        let delivery = self.0.get();
+        delivery.is_some_and(|delivery| delivery.put_line(line_for(std::io::stdout().is_terminal(), line)))
+    }
 }
 
 fn set_terms(terms: &mut Terms, calls: &Calls) {
     terms.retries = calls.retries;
     terms.back_off = calls.back_off;
+    if calls.place == Place::OwnProcesses {
+        terms.lost_retries = 0;
+    }
     terms.stop_on_failure = calls.on_error == super::args::OnError::Stop;
     terms.fresh = calls.isolation == Isolation::Fresh;
     terms.recycle = match calls.isolation {
@@ -223,6 +260,7 @@ fn look_ahead(task: &Task) -> u64 {
 /// A job that is ready to be run.
 struct Plan<'a> {
     calls: &'a Calls,
+    printed: Printed,
     pool: Pool,
     module: &'a Module,
     task: &'a Task,
@@ -263,7 +301,15 @@ impl Plan<'_> {
         let is_program = self.work.entry == Entry::Command;
         let delivery = Arc::new(if is_program { delivery.of_program() } else { delivery });
 
+        if self.calls.shape == Shape::Lines {
+            self.printed.go_with(&delivery);
+        }
+        let is_spawned = self.calls.place == Place::OwnProcesses;
         let mut pieces = self.given_pieces()?;
+        if let (true, Some(pieces)) = (is_spawned, &pieces) {
+            let processes = pieces.iter().map(Piece::calls).fold(0, u64::saturating_add);
+            processes::check_count(processes).map_err(unusable)?;
+        }
         let integers = match pieces.as_deref() {
             Some([Piece::Range { start, length }])
                 if !is_program && signature.is_none_or(|signature| signature.takes_range()) =>
@@ -292,8 +338,10 @@ impl Plan<'_> {
             Some(pieces) => Some(production.read_pieces(pieces)),
             None => Some(production.read_stdin(self.calls, self.parameters)?),
         };
+        let started = if is_spawned { self.module.start_each(&job) } else { Ok(()) };
         wait(&job, &ending);
         let error = self.module.conclude(&job);
+        let error = started.err().or(error);
         job.detach();
         let stats = self.calls.stats.then(|| self.pool.stats());
         let (pool, objects) = (self.pool, self.objects);
@@ -326,7 +374,7 @@ impl Plan<'_> {
         let bind = |binding| Binder::new(binding, self.calls.text, self.parameters).map_err(refused);
         match &self.calls.inputs {
             Inputs::Given(binding, inputs) => {
-                let binder = bind(*binding)?;
+                let binder = bind(binding_of(self.calls, *binding, self.parameters))?;
                 let pieces = (1..).zip(inputs).map(|(position, input)| binder.input(position, input));
                 let pieces: Vec<Piece> = pieces.collect::<Result<_, _>>().map_err(refused)?;
                 self.check_arguments(&pieces).map_err(refused)?;
@@ -337,11 +385,17 @@ impl Plan<'_> {
                 Ok(Some(vec![binder.call(arguments).map_err(refused)?]))
             }
             Inputs::Stdin(binding) => {
-                bind(*binding)?;
+                bind(binding_of(self.calls, *binding, self.parameters))?;
                 Ok(None)
             }
         }
     }
+}
+
+/// How inputs become arguments. Processes of their own take any task: one that has not just one parameter gets arrays.
+fn binding_of(calls: &Calls, asked_for: Binding, parameters: Parameters<'_>) -> Binding {
+    let takes_arrays = calls.place == Place::OwnProcesses && parameters.names.len() != 1;
+    if takes_arrays && calls.text == Text::Json { Binding::Many } else { asked_for }
 }
 
 fn open_stdout(calls: &Calls, job: &Arc<Job>, module: &Module) -> Result<ResultStream, Refusal> {
@@ -409,6 +463,7 @@ impl Production {
     fn read_stdin(self, calls: &Calls, parameters: Parameters<'_>) -> Result<InputEnd, Refusal> {
         let Inputs::Stdin(binding) = calls.inputs else { unreachable!("asked for stdin only") };
         let text: Text = calls.text;
+        let binding = binding_of(calls, binding, parameters);
         let task = parameters.task.to_owned();
         let (names, kinds) = (parameters.names.to_vec(), parameters.kinds.to_vec());
         let (done, end) = mpsc::channel();

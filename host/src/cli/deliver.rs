@@ -61,6 +61,15 @@ impl Delivery {
         self.stream.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts a line that a guest printed, where the guests' stdout is the command's; says whether stdout was open.
+    pub(super) fn put_line(&self, line: Vec<u8>) -> bool {
+        let stream = self.stream();
+        if let Some(stream) = &*stream {
+            stream.put_line(line, HELD_BYTES_MAX);
+        }
+        stream.is_some()
+    }
+
     /// Puts what the calls from `first` on print.
     fn put_text(&self, first: u64, count: u64, text: Vec<u8>) {
         if let Some(stream) = &*self.stream() {

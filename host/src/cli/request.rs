@@ -43,6 +43,7 @@ pub(crate) struct Calls {
     pub(crate) invocations: Option<Invocations>,
     pub(crate) inputs: Inputs,
     pub(crate) text: Text,
+    pub(crate) place: Place,
     pub(crate) workers: Workers,
     pub(crate) order: Order,
     pub(crate) on_error: OnError,
@@ -78,6 +79,15 @@ pub(crate) enum Inputs {
     OneCall(Vec<String>),
 }
 
+/// Where calls are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the processes of a pool, as they have time.
+    Pool,
+    /// Each in a process of its own, all at once.
+    OwnProcesses,
+}
+
 /// How long an instance of the module lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
@@ -107,6 +117,7 @@ impl Request {
             (each.target, inputs, each.flags)
         };
         let mut invocations = None;
+        let mut place = Place::Pool;
         let (target, inputs, flags) = match arguments.verb {
             Verb::Inspect(inspect) => {
                 let limits = checked(inspect.limits.limits())?;
@@ -117,6 +128,11 @@ impl Request {
                 return Ok(Self::Run(run, limits));
             }
             Verb::Doctor(doctor) => return Ok(Self::Doctor(doctor)),
+            Verb::Spawn(spawn) => {
+                check_spawn(&spawn.flags)?;
+                place = Place::OwnProcesses;
+                each(Binding::One, spawn)
+            }
             Verb::Bench(bench) => return bench.meant(variable).map(Self::Bench),
             Verb::Map(map) => {
                 invocations = map.program.invocations(&map.module)?;
@@ -133,6 +149,7 @@ impl Request {
             invocations,
             inputs,
             text: if flags.strings { Text::Strings } else { Text::Json },
+            place,
             workers: flags.workers,
             order: if flags.unordered { Order::Completion } else { Order::Input },
             on_error: flags.on_error,
@@ -245,6 +262,20 @@ fn check_agreement(flags: &Flags, inputs: &Inputs) -> Result<(), String> {
     Ok(())
 }
 
+/// Flags that mean nothing where each call has a process of its own.
+fn check_spawn(flags: &Flags) -> Result<(), String> {
+    if flags.workers != Workers::Auto {
+        let text = "--workers is the size of a pool, but spawn starts one process per input; leave it away, or use map";
+        return Err(text.to_owned());
+    }
+    if flags.retries != 0 {
+        let text =
+            "--retries runs calls again, but spawn runs each input once, in a process of its own; use map";
+        return Err(text.to_owned());
+    }
+    Ok(())
+}
+
 /// Gives granted variables their values; `variable` looks one of this process's up.
 ///
 /// # Errors
@@ -316,6 +347,18 @@ mod tests {
         check_refused("map m t --unordered --deterministic", "--unordered prints results as they finish");
         check_refused("map m t --timeout 2s --deadline 1s", "--timeout 2s contradicts --deadline 1s");
         check_refused("map m t --max-stack 1KiB", "--max-stack 1 KiB: choose from 16 KiB to 16 MiB");
+    }
+
+    #[test]
+    fn spawn_is_map_with_processes_of_their_own_that_do_not_stop_each_other() {
+        let (map, spawn) =
+            (meant("map m t 1 2").expect("accepted"), meant("spawn m t 1 2").expect("accepted"));
+        assert_eq!(spawn.inputs, map.inputs);
+        assert_eq!((map.place, spawn.place), (Place::Pool, Place::OwnProcesses));
+        assert_eq!((map.on_error, spawn.on_error), (OnError::Stop, OnError::Continue));
+        assert_eq!(meant("spawn m t --on-error stop").expect("accepted").on_error, OnError::Stop);
+        check_refused("spawn m t -j 2", "--workers is the size of a pool");
+        check_refused("spawn m t --retries 1", "--retries runs calls again");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::channel::control::{
     Arguments, CodeKind, Compile, CompilerSays, DirRights, Directory, Form, Grant, Hello, HelloBack,
-    Initializer, InstanceLimits, Load, NumericEntry, Run, Service, TaskEntries, VERSION, Wishes, WorkerSays,
-    decode, encode, quoted,
+    Identity, Initializer, InstanceLimits, Load, NumericEntry, Run, Service, TaskEntries, VERSION, Wishes,
+    WorkerSays, decode, encode, quoted,
 };
 use crate::shm::object::Party;
 use crate::shm::object::ground::Rights;
@@ -67,7 +67,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         seed(2, written(&CompilerSays::Compiled)),
         seed(2, written(&CompilerSays::Invalid("type mismatch".into()))),
         seed(3, written(&Hello { version: VERSION, supervisor: 1, wishes: Wishes::default() })),
-        seed(4, written(&Load { party: Party::new(3), snapshot_bytes: None })),
+        seed(4, written(&Load { party: Party::new(3), snapshot_bytes: None, identity: Identity::default() })),
         seed(
             5,
             written(&Compile {

@@ -149,12 +149,15 @@ impl Use {
     pub(super) fn module(&self) -> Result<&Arc<ModuleState>, Error> {
         let is_shared = |directory: &Arc<GrantedDirectory>| directory.is_writable();
         let shares = !self.granted.is_empty() || self.directories.iter().any(is_shared);
-        if shares && self.base.is_deterministic() && self.shared.workers() > 1 {
+        if shares && self.base.is_deterministic() && self.shared.workers() != 1 {
+            let who = match self.shared.workers() {
+                0 => "processes".to_owned(),
+                workers => format!("{workers} workers"),
+            };
             let text = format!(
-                "{} workers reach shared objects, and directories in which they may write, in whatever order they \
-                 happen to run, and a deterministic pool has each run be like any other: use one worker, or grant \
-                 no more than directories for reading",
-                self.shared.workers()
+                "{who} reach shared objects, and directories in which they may write, in whatever order they happen to \
+                 run, and a deterministic pool has each run be like any other: use one worker, or grant no more than \
+                 directories for reading"
             );
             return Err(Error::new(ErrorKind::Setting, text));
         }

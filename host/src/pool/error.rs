@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Initializer,
     /// The module keeps killing workers and is not run any more.
     Quarantined,
+    /// A process was used out of turn: started twice, joined before it was started, closed while it runs ...
+    Misuse,
     /// The job took longer than it may.
     Deadline,
     /// The pool is closed.

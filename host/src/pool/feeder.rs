@@ -23,12 +23,12 @@ use super::shared::{Blank, Bonds, SeatState, Shared, Tenure};
 use super::staff::Standing;
 use super::tally::Count;
 use crate::channel::control::{
-    Control, ControlError, DESCRIPTORS_MAX, Load, Objects, Wishes, WorkerSays, quoted,
+    Control, ControlError, DESCRIPTORS_MAX, FileAccess, Identity, Load, Objects, Wishes, WorkerSays, quoted,
 };
 use crate::channel::post::Post;
 use crate::process::child::{Child, Exit};
 use crate::process::nursery;
-use crate::process::reentry::Role;
+use crate::process::reentry::{Executable, Role};
 use crate::schedule::affinity::{self, Demand, TENURE};
 use crate::schedule::deques::Deques;
 use crate::shm::object::PARTIES_MAX;
@@ -290,46 +290,29 @@ impl Feeder {
     }
 
     fn start_blank(&mut self) -> Result<Blank, String> {
-        let describe = |error: &dyn std::error::Error| match error.source() {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
-        };
-        let (control, theirs) = Control::pair().map_err(|error| describe(&error))?;
-        let bonds = Arc::new(OnceLock::<Bonds>::new());
-        let (of_worker, lobby) = (Arc::clone(&bonds), Arc::clone(&self.shared.lobby));
-        let on_death = Box::new(move |_| {
-            if let Some(bonds) = of_worker.get() {
-                // First, so that whoever waits for what the worker held goes on at once.
-                bonds.stake.iter().for_each(Stake::bury);
-                bonds.post.feeder_bell().ring_always();
-            }
-            lobby.ring_always();
-        });
-        let child = nursery::spawn(Role::Worker, &self.shared.executable, theirs, on_death);
-        let child = child.map_err(|error| describe(&error))?;
-        let child = Arc::new(child);
+        let wishes = self.shared.wishes;
+        let access =
+            self.next.as_ref().map_or(wishes.directories, |module| directories::access(&module.directories));
+        let lobby = Arc::clone(&self.shared.lobby);
+        let on_death = move || lobby.ring_always();
+        let blank = spawn_blank(&self.shared.executable, access, on_death)?;
+        let child = &blank.child;
         self.count(Count::WorkersStarted);
-        self.latest = Some(Arc::clone(&child));
-        self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
+        self.latest = Some(Arc::clone(child));
+        self.shared.seats[self.number].set_process(Some(Arc::clone(child)));
         if self.shared.is_closing() {
             // Whoever closes may have looked before the process was there.
             child.kill();
         }
-        let wishes = self.shared.wishes;
-        let access =
-            self.next.as_ref().map_or(wishes.directories, |module| directories::access(&module.directories));
-        greet(&control, Wishes { directories: access, ..wishes }).map_err(|error| {
-            child.kill();
+        welcome(&blank, wishes).map_err(|unwelcome| {
             self.count(Count::WorkersLost);
-            if let ControlError::Unconfined(reason) = error {
+            if let Unwelcome::Unconfined(_) = unwelcome {
                 // Another attempt will not find another kernel.
                 self.failed_starts = FAILED_STARTS_MAX;
-                return format!("workers cannot be confined: {reason}");
             }
-            let end = child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
-            format!("a new worker did not answer{end}: {}", describe(&error))
+            unwelcome.to_string()
         })?;
-        Ok(Blank { child, control, access, bonds })
+        Ok(blank)
     }
 
     fn start_failed(&mut self, state: &mut SeatState, story: String) -> Step {
@@ -358,7 +341,7 @@ impl Feeder {
         let record = module.record();
         // Relaxed: an order of seatings, nothing more.
         module.note_seated(self.shared.seatings.fetch_add(1, Ordering::Relaxed) + 1);
-        match load(&blank, &module) {
+        match load(&blank, &module, identity(self.number, &module)) {
             Ok(post) => {
                 let Blank { child, control, .. } = blank;
                 let service = Service::new(child, control, post, module, record);
@@ -702,7 +685,59 @@ fn demands(modules: &[Arc<ModuleState>]) -> Vec<Demand> {
     modules.iter().map(|module| demand(module)).collect()
 }
 
-enum LoadProblem {
+/// Starts a process that is going to be a worker. Its death sees to what it is tied to by then, and calls `on_death`.
+pub(super) fn spawn_blank(
+    executable: &Executable,
+    access: FileAccess,
+    on_death: impl FnOnce() + Send + 'static,
+) -> Result<Blank, String> {
+    let (control, theirs) = Control::pair().map_err(|error| described(&error))?;
+    let bonds = Arc::new(OnceLock::<Bonds>::new());
+    let of_worker = Arc::clone(&bonds);
+    let on_death = Box::new(move |_| {
+        if let Some(bonds) = of_worker.get() {
+            // First, so that whoever waits for what the worker held goes on at once.
+            bonds.stake.iter().for_each(Stake::bury);
+            bonds.post.feeder_bell().ring_always();
+        }
+        on_death();
+    });
+    let child = nursery::spawn(Role::Worker, executable, theirs, on_death);
+    let child = Arc::new(child.map_err(|error| described(&error))?);
+    Ok(Blank { child, control, access, bonds })
+}
+
+/// Why a new process does not become a worker.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unwelcome {
+    /// It cannot be confined, so it does not work.
+    #[error("workers cannot be confined: {0}")]
+    Unconfined(String),
+    /// It did not answer as it should.
+    #[error("a new worker did not answer{0}")]
+    Silent(String),
+}
+
+/// Says the first words to a new process. One that is not welcome is killed.
+pub(super) fn welcome(blank: &Blank, wishes: Wishes) -> Result<(), Unwelcome> {
+    greet(&blank.control, Wishes { directories: blank.access, ..wishes }).map_err(|error| {
+        blank.child.kill();
+        if let ControlError::Unconfined(reason) = error {
+            return Unwelcome::Unconfined(reason);
+        }
+        let end = blank.child.death().map(|exit| format!(" (it {exit})")).unwrap_or_default();
+        Unwelcome::Silent(format!("{end}: {}", described(&error)))
+    })
+}
+
+fn described(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+pub(super) enum LoadProblem {
     /// The system does not give what a worker needs.
     SetUp(String),
     /// The worker broke over it, or says that it cannot serve it. One that says so may be wrong, or lie.
@@ -710,7 +745,11 @@ enum LoadProblem {
 }
 
 /// Makes a worker's regions and tells it its module.
-fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
+pub(super) fn load(
+    blank: &Blank,
+    module: &ModuleState,
+    identity: Identity,
+) -> Result<Arc<Post>, LoadProblem> {
     let set_up =
         |error: std::io::Error| LoadProblem::SetUp(format!("no shared memory for a worker: {error}"));
     let (post, [down, up]) = Post::create().map_err(set_up)?;
@@ -741,7 +780,7 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
     };
     blank
         .control
-        .send(&Load { party, snapshot_bytes }, &descriptors)
+        .send(&Load { party, snapshot_bytes, identity }, &descriptors)
         .map_err(|error| ended(&blank.child, &error))?;
     for granted in module.granted.chunks(DESCRIPTORS_MAX) {
         let descriptors: Result<Vec<_>, _> =
@@ -761,6 +800,13 @@ fn load(blank: &Blank, module: &ModuleState) -> Result<Arc<Post>, LoadProblem> {
         }
         Err(error) => Err(ended(&blank.child, &error)),
     }
+}
+
+/// What calls of a worker at this seat are told of it.
+fn identity(seat: usize, module: &ModuleState) -> Identity {
+    // Where each run is to be like any other, calls cannot tell workers apart.
+    let number = if module.is_deterministic() { 0 } else { seat };
+    Identity { name: format!("PoolWorker-{}", number + 1), worker: number as u32 }
 }
 
 /// How long to pause after so many failures in a row.

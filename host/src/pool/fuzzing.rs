@@ -142,6 +142,8 @@ impl Stage {
             result_bytes_max: VALUE_BYTES_MAX as u64,
             fuel: None,
             first: 0,
+            job: 1,
+            attempt: 1,
         };
         self.post.send(&order);
     }

@@ -131,6 +131,8 @@ impl Work {
 
 /// One request's calls.
 pub(crate) struct Job {
+    /// Its number in its pool, from 1 on.
+    pub(crate) number: u64,
     pub(crate) work: Work,
     pub(crate) source: Box<dyn Source>,
     state: Mutex<State>,
@@ -244,7 +246,8 @@ impl Job {
             is_late: false,
         };
         work.module.tally.add(Count::JobsBegun, 1);
-        Arc::new(Self { work, source, state: Mutex::new(state), changed: Condvar::new() })
+        let number = work.module.tally.number_job();
+        Arc::new(Self { number, work, source, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     /// The book, in which it is noted first if the job is late: whoever looks finds it ended.
@@ -325,6 +328,23 @@ impl Job {
         })
     }
 
+    /// Waits for calls that can be handed out; none when all have been, or the job is over.
+    #[cfg(feature = "cli")]
+    pub(crate) fn next_calls(self: &Arc<Self>) -> Option<Chunk> {
+        loop {
+            if let Some(chunk) = self.cut(1) {
+                return Some(chunk);
+            }
+            let state = self.state();
+            if state.is_over() || state.complete && state.cursor >= state.announced {
+                return None;
+            }
+            if self.available(&state) == 0 {
+                drop(self.wait_until(state, None));
+            }
+        }
+    }
+
     /// Settles calls at the cursor whose inputs cannot be handed to anybody.
     fn pass_refused(&self) {
         loop {
@@ -396,6 +416,11 @@ impl Job {
     pub(crate) fn detach(&self) {
         let sink = self.state().sink.take();
         drop(sink);
+    }
+
+    /// Which attempt of a call comes next, from 1 on.
+    pub(crate) fn attempt(&self, call: u64) -> u32 {
+        self.state().attempts.get(&call).map_or(1, |attempts| attempts + 1)
     }
 
     /// Attempts made so far of those among `calls` that were tried before.

@@ -32,6 +32,7 @@ pub(crate) mod module;
 pub(crate) mod objects;
 mod outcome;
 mod priority;
+pub(crate) mod processes;
 mod relief;
 mod rests;
 mod running;
@@ -63,6 +64,7 @@ pub use limits::{
 pub(crate) use outcome::ending;
 pub use outcome::{Failure, FailureKind, Outcome};
 pub use priority::Priority;
+pub use processes::{AnyResult, PROCESSES_MAX, Process, Sentinel, active_children, cpu_count};
 pub use stats::{Outcomes, Stats, Times};
 pub use task::Task;
 
@@ -108,7 +110,8 @@ pub(crate) const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
 /// A pool of worker processes.
 ///
 /// All workers are started at once when the pool is built. Dropping the pool ends them, and every call that is still
-/// under way ends as cancelled.
+/// under way ends as cancelled. Before that it ends its processes, as [`Process`] tells: daemons are terminated,
+/// all others are waited for.
 ///
 /// # Examples
 ///
@@ -136,6 +139,8 @@ pub struct Pool {
 /// What a pool is built from; see [`Pool::builder`].
 pub struct Builder {
     workers: Option<usize>,
+    /// All calls will have processes of their own.
+    is_without_workers: bool,
     executable: Option<PathBuf>,
     settings: Settings,
     directories: Vec<(PathBuf, String, DirRights)>,
@@ -170,6 +175,7 @@ impl Pool {
     pub fn builder() -> Builder {
         Builder {
             workers: None,
+            is_without_workers: false,
             executable: None,
             settings: Settings {
                 limits: Limits::default(),
@@ -297,7 +303,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn resize(&self, workers: usize) -> Result<(), Error> {
-        self.shared.resize(workers)
+        self.shared.resize(staff::checked(workers)?)
     }
 
     /// What the pool has done since it was built, and what it is doing.
@@ -339,7 +345,9 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        processes::end_all(&self.shared);
         self.shared.close();
+        processes::kill_all(&self.shared);
         let feeders = self.shared.staff().take_feeders();
         for feeder in feeders {
             // One that panicked has ended, too.
@@ -391,6 +399,13 @@ impl Builder {
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
+        self
+    }
+
+    /// No workers at all: each call will have a process of its own.
+    #[cfg(feature = "cli")]
+    pub(crate) fn without_workers(mut self) -> Self {
+        self.is_without_workers = true;
         self
     }
 
@@ -595,7 +610,7 @@ impl Builder {
     /// [`init`](crate::init) has not run, or when the system gives no threads.
     pub fn build(self) -> Result<Pool, Error> {
         let workers = self.workers.unwrap_or_else(|| cores::available().min(WORKERS_MAX));
-        staff::check_number(workers)?;
+        let workers = if self.is_without_workers { 0 } else { staff::checked(workers)? };
         self.settings.limits.check()?;
         limits::check_back_off(self.settings.back_off)?;
         let executable = executable(self.executable.as_deref())?;
@@ -776,6 +791,11 @@ impl Module {
             }
         }
         shared.conclude(job).map_or(Ok(()), Err)
+    }
+
+    /// Starts a process of its own for each call of a job, as its input comes; see [`processes::start_each`].
+    pub(crate) fn start_each(&self, job: &Arc<job::Job>) -> Result<(), Error> {
+        processes::start_each(&self.module, job)
     }
 
     /// Strikes a job off that is over, and says what ended it before its time.

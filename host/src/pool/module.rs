@@ -47,6 +47,7 @@ pub(crate) struct ModuleState {
     pub(crate) artifact: Arc<Artifact>,
     /// What its workers are told.
     service: Service,
+    /// The pool's, which all its modules count on.
     /// The same, as the file that they get it in.
     pub(crate) load: OwnedFd,
     /// The shared objects that its calls may open, in the order of the service's grants.

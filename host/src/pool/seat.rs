@@ -190,6 +190,8 @@ impl Service {
             result_bytes_max: terms.result_bytes_max,
             fuel: terms.fuel,
             first: calls.start,
+            job: job.number,
+            attempt: job.attempt(calls.start),
         };
         let running = Running::new(generation, job, calls.start, count);
         self.module.tally.add(Count::Chunks, 1);

@@ -112,14 +112,14 @@ impl Staff {
     }
 }
 
-/// Whether a pool may have so many workers.
+/// A number of workers, if a pool may have so many.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Setting`] when it may not.
-pub(crate) fn check_number(workers: usize) -> Result<(), Error> {
+pub(crate) fn checked(workers: usize) -> Result<usize, Error> {
     if (1..=WORKERS_MAX).contains(&workers) {
-        return Ok(());
+        return Ok(workers);
     }
     let text = format!("a pool of {workers} workers: choose between 1 and {WORKERS_MAX}");
     Err(Error::new(ErrorKind::Setting, text))
@@ -147,10 +147,9 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] for a number that cannot be, [`ErrorKind::Closed`] for a pool that is closing,
-    /// [`ErrorKind::SetUp`] when the system gives no threads; then nothing has changed.
+    /// [`ErrorKind::Closed`] for a pool that is closing, [`ErrorKind::SetUp`] when the system gives no threads; then
+    /// nothing has changed.
     pub(crate) fn resize(self: &Arc<Self>, workers: usize) -> Result<(), Error> {
-        check_number(workers)?;
         let mut staff = self.staff();
         if self.is_closing() {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed"));

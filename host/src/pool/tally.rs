@@ -41,6 +41,8 @@ const COUNTS: usize = Count::Busy as usize + 1;
 pub(crate) struct Tally {
     /// When it was begun.
     pub(crate) begin: Instant,
+    /// How many jobs have been numbered.
+    jobs: AtomicU64,
     lanes: [Lane; LANES],
 }
 
@@ -63,11 +65,17 @@ struct Clock {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { begin: Instant::now(), lanes: std::array::from_fn(|_| Lane::new()) }
+        Self { begin: Instant::now(), jobs: AtomicU64::new(0), lanes: std::array::from_fn(|_| Lane::new()) }
     }
 }
 
 impl Tally {
+    /// The number of a job that is about to be made.
+    pub(crate) fn number_job(&self) -> u64 {
+        // Relaxed: numbers are told apart, nothing more.
+        self.jobs.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Counts so many more of something.
     pub(crate) fn add(&self, what: Count, count: u64) {
         add(&self.lane().counts[what as usize], count);

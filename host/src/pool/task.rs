@@ -21,6 +21,7 @@ use super::module::ModuleState;
 use super::objects::Shareable;
 use super::outcome::{Failure, FailureKind, Outcome};
 use super::priority::Priority;
+use super::processes::{self, Life, Process};
 use super::shape::Shape;
 use super::shared::Shared;
 use super::source::{Block, Blocks, Integers, Source};
@@ -271,16 +272,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
         if let Some(obstacle) = shared.obstacle(module) {
             return Err(obstacle);
         }
-        let work = self.work(module, true)?;
-        let mut block = Block::new(self.width(&work));
-        if let Err(reason) = self.encode(&arguments, &mut block) {
-            return Err(Error::call(Failure::new(0, FailureKind::Refused, reason)));
-        }
-        let gather = Arc::new(Gather::new(1, self.result_form(&work)).map_err(|error| no_room(1, error))?);
-        let source = Blocks::default();
-        source.push(block);
-        let job = Job::new(work, Box::new(source), Arc::clone(&gather) as _);
-        job.announce(1, true);
+        let (job, gather) = self.one_call(self.work(module, true)?, &arguments)?;
         let chunk = job.cut(1).ok_or_else(|| Error::new(ErrorKind::Closed, "the call was cancelled"))?;
         if let Some(chunk) = shared.hand_over(chunk) {
             shared.requeue(vec![chunk]);
@@ -291,14 +283,62 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
                 job.cancel(None);
             }
         }
-        if let Some(error) = shared.conclude(&job) {
-            return Err(error);
+        sole_result(shared, &job, gather)
+    }
+
+    /// Makes a process of its own for one call, like Python's `Process(target=..., args=...)`; see [`Process`].
+    ///
+    /// The arguments are encoded now, and the process begins with [`Process::start`]. It is granted what the task is
+    /// granted. Nothing is ever run again: retries are for calls of the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Call`] when the arguments cannot be encoded; [`ErrorKind::Setting`] for limits that contradict each
+    /// other, and in a deterministic pool for grants, which processes reach in whatever order they happen to run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// wasmpool::test_support!();
+    /// # fn main() -> Result<(), wasmpool::Error> {
+    /// # let pool = wasmpool::Pool::builder().workers(1).build()?;
+    /// let double = br#"(module (func (export "double") (param i64) (result i64)
+    ///     (i64.mul (local.get 0) (i64.const 2))))"#;
+    /// let double = pool.load_bytes("double", double)?.task::<i64, i64>("double")?;
+    /// let mut process = double.process(21)?.named("doubler");
+    /// process.start()?;
+    /// process.join(None)?;
+    /// assert_eq!(process.exit_code()?, Some(0));
+    /// assert_eq!(process.result()?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn process(&self, arguments: A) -> Result<Process<R>, Error> {
+        let module = self.module.module()?;
+        if module.is_deterministic() && module.can_leave_traces() {
+            let text = "processes reach what they are granted in whatever order they happen to run, and a \
+                        deterministic pool has each run be like any other: grant nothing";
+            return Err(Error::new(ErrorKind::Setting, text));
         }
-        let gathered = sole(&job, gather)?;
-        // SAFETY: the job is over without a failure, so its one call has returned.
-        #[allow(unsafe_code, reason = "the job vouches for the result")]
-        let mut results = unsafe { gathered.finish(1) };
-        results.pop().ok_or_else(|| Error::new(ErrorKind::Call, "the call left no result"))
+        let mut work = self.work(module, true)?;
+        processes::set_terms(&mut work.terms);
+        let (job, gather) = self.one_call(work, &arguments)?;
+        let chunk = job.cut(1).ok_or_else(|| Error::new(ErrorKind::Closed, "the call was cancelled"))?;
+        Ok(Process::of(Life::new(self.module.clone(), chunk), gather))
+    }
+
+    /// A job of one call, whose input is announced.
+    fn one_call(&self, work: Work, arguments: &A) -> Result<(Arc<Job>, Arc<Gather<R>>), Error> {
+        let mut block = Block::new(self.width(&work));
+        if let Err(reason) = self.encode(arguments, &mut block) {
+            return Err(Error::call(Failure::new(0, FailureKind::Refused, reason)));
+        }
+        let gather = Arc::new(Gather::new(1, self.result_form(&work)).map_err(|error| no_room(1, error))?);
+        let source = Blocks::default();
+        source.push(block);
+        let job = Job::new(work, Box::new(source), Arc::clone(&gather) as _);
+        job.announce(1, true);
+        Ok((job, gather))
     }
 
     /// Runs a job to its end; returns what it gathered, of how many calls.
@@ -499,6 +539,18 @@ pub(super) const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes of results for which room is made before any input is seen.
 const EXPECTED_MAX: usize = 1 << 30;
+
+/// Takes the result of a job of one call that is over.
+pub(super) fn sole_result<R>(shared: &Shared, job: &Arc<Job>, gather: Arc<Gather<R>>) -> Result<R, Error> {
+    if let Some(error) = shared.conclude(job) {
+        return Err(error);
+    }
+    let gathered = sole(job, gather)?;
+    // SAFETY: the job is over without a failure, so its one call has returned.
+    #[allow(unsafe_code, reason = "the job vouches for the result")]
+    let mut results = unsafe { gathered.finish(1) };
+    results.pop().ok_or_else(|| Error::new(ErrorKind::Call, "the call left no result"))
+}
 
 /// Takes the gathered results from a job that is over, and that nobody writes to any more.
 fn sole<R>(job: &Job, gather: Arc<Gather<R>>) -> Result<Gather<R>, Error> {

@@ -95,6 +95,26 @@ impl Child {
         let _ = rustix::process::pidfd_send_signal(&*self.descriptor, Signal::KILL);
     }
 
+    /// Asks it to end, also when it stands still. A worker has no reason to refuse, but can have learnt to.
+    pub(crate) fn terminate(&self) {
+        // As above.
+        let _ = rustix::process::pidfd_send_signal(&*self.descriptor, Signal::TERM);
+        self.go_on();
+    }
+
+    /// Its descriptor, which becomes readable when it has ended.
+    pub(crate) fn descriptor(&self) -> &Arc<OwnedFd> {
+        &self.descriptor
+    }
+
+    /// Whether the kernel says that it has ended; those who hear of it may not have been told yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut polled = [PollFd::new(&*self.descriptor, PollFlags::IN)];
+        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.death().is_some()
+            || rustix::event::poll(&mut polled, Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+
     /// Waits until its death is known, at most for `limit`.
     pub(crate) fn wait(&self, limit: Duration) {
         let deadline = Instant::now() + limit;

@@ -225,7 +225,7 @@ fn is_granted(import: &Import) -> bool {
     }
 }
 
-/// Signature of a function of the pull loop, as `wasmpool-abi` documents it.
+/// Signature of a function of the pull loop or about it, as `wasmpool-abi` documents it.
 fn pull_loop_function(name: &str) -> Option<Signature> {
     use Number::{I32, I64};
     let (parameters, results): (&[Number], &[Number]) = match name {
@@ -233,6 +233,7 @@ fn pull_loop_function(name: &str) -> Option<Signature> {
         wasmpool_abi::IMPORT_FETCH => (&[I32], &[]),
         wasmpool_abi::IMPORT_DONE => (&[I32, I32, I32], &[]),
         wasmpool_abi::IMPORT_PANICKED => (&[I32, I32], &[]),
+        wasmpool_abi::current::IMPORT_CURRENT => (&[I32], &[]),
         _ => return None,
     };
     Some(Signature { parameters: parameters.to_vec(), results: results.to_vec() })

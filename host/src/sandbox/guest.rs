@@ -176,6 +176,11 @@ impl Guest {
         self.program.take().map(Program::into_stdout).unwrap_or_default()
     }
 
+    /// What tells this run's time and chance from another's, where they are to be the same each time.
+    pub(super) fn replayed_seed(&self) -> Option<u64> {
+        self.replay.as_ref().map(Replay::seed)
+    }
+
     /// Units of fuel for what the guest does between calls, where code counts fuel.
     pub(super) fn fuel_between_calls(&self) -> Option<u64> {
         self.fuel.map(|fuel| fuel.max(FUEL_BETWEEN_CALLS_MIN))

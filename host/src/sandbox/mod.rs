@@ -23,6 +23,7 @@ pub(crate) mod allowance;
 pub(crate) mod break_out;
 pub(crate) mod catalog;
 pub(crate) mod compile;
+mod current;
 pub(crate) mod driver;
 mod driver_memory;
 pub(crate) mod engine;

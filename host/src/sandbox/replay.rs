@@ -22,6 +22,7 @@ const BLOCK_BYTES: usize = 32;
 /// One call's time and chance.
 #[derive(Clone, Debug)]
 pub(crate) struct Replay {
+    seed: u64,
     /// Hashed so far: what tells this call from all others.
     of_call: Sha256,
     /// Blocks of random bytes that have been made.
@@ -39,7 +40,12 @@ impl Replay {
         of_call.update(b"wasmpool call");
         of_call.update(seed.to_le_bytes());
         of_call.update(index.to_le_bytes());
-        Self { of_call, blocks: 0, block: [0; BLOCK_BYTES], given: BLOCK_BYTES, passed_ns: 0 }
+        Self { seed, of_call, blocks: 0, block: [0; BLOCK_BYTES], given: BLOCK_BYTES, passed_ns: 0 }
+    }
+
+    /// The seed that it came from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Fills `out` with the call's next random bytes.

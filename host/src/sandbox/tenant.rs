@@ -26,7 +26,7 @@ use super::guest::{self, Calls, Guest};
 use super::initializer::Failed;
 use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
-use super::{driver, driver_memory, snapshot};
+use super::{current, driver, driver_memory, snapshot};
 use crate::channel::control::{InstanceLimits, NumericEntry, Service, TaskEntries};
 use crate::channel::desk::{Desk, Input};
 use crate::channel::ending::{Detail, EndKind, Part};
@@ -165,6 +165,7 @@ impl Plot {
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker)?;
         guest::add_to_linker(&mut linker)?;
+        current::add_to_linker(&mut linker)?;
         shared::add_to_linker(&mut linker)?;
         #[cfg(feature = "break-out")]
         super::break_out::add_to_linker(&mut linker)?;

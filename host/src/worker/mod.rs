@@ -107,7 +107,7 @@ struct Delivery {
 
 fn receive(control: &Control) -> Result<Option<Delivery>, String> {
     // Without a limit: a pool may wait for its first module for as long as it likes, and its end closes the socket.
-    let Ok((Load { party, snapshot_bytes }, mut descriptors)) =
+    let Ok((Load { party, snapshot_bytes, identity }, mut descriptors)) =
         control.receive_with_descriptors::<Load>(None)
     else {
         return Ok(None);
@@ -123,7 +123,7 @@ fn receive(control: &Control) -> Result<Option<Delivery>, String> {
         .zip(snapshot_bytes)
         .map(|(file, bytes)| Region::map(std::os::fd::AsFd::as_fd(&file), bytes as usize, Writer::Worker));
     let snapshot = snapshot.transpose().map_err(describe)?;
-    let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?);
+    let desk = Desk::new(down.map_err(describe)?, up.map_err(describe)?).of(identity);
     let service = Service::from_file(service).map_err(describe)?;
     stack::check_room(service.limits.stack_bytes).map_err(describe)?;
     let belongings = receive_objects(control, party, &service.grants)?;

@@ -13,7 +13,7 @@ use crate::cli::limits::LimitFlags;
 use crate::cli::objects::Objects;
 use crate::cli::output::{Order, Shape, Strings};
 use crate::cli::quantity::{self, Workers};
-use crate::cli::request::{Calls, Inputs, Isolation, checked, granted};
+use crate::cli::request::{Calls, Inputs, Isolation, Place, checked, granted};
 use crate::schedule::back_off::BackOff;
 
 /// `bench`, as typed.
@@ -116,6 +116,7 @@ impl BenchArguments {
             order: Order::Completion,
             on_error: OnError::Stop,
             retries: 0,
+            place: Place::Pool,
             back_off: BackOff::default(),
             stats: false,
             isolation: if self.fresh { Isolation::Fresh } else { Isolation::Reuse },

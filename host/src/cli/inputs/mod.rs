@@ -69,6 +69,16 @@ pub(crate) enum Piece {
     Text(String),
 }
 
+impl Piece {
+    /// How many calls it gives.
+    pub(crate) fn calls(&self) -> u64 {
+        match self {
+            Self::Range { length, .. } => *length,
+            Self::Json(_) | Self::Text(_) => 1,
+        }
+    }
+}
+
 /// Why there is no next input.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {

@@ -66,8 +66,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// The results of one job on their way to `stdout`.
 ///
-/// All methods may be called from several threads, and none but [`finish`](Self::finish) waits for the
-/// reader. Dropping finishes.
+/// All methods may be called from several threads, and none but [`finish`](Self::finish) and
+/// [`put_line`](Self::put_line) wait for the reader. Dropping finishes.
 #[derive(Debug)]
 pub(crate) struct ResultStream {
     shared: Arc<Shared>,
@@ -108,6 +108,22 @@ impl ResultStream {
         if !ready.is_empty() {
             self.shared.work.notify_one();
         }
+    }
+
+    /// Takes a line that is no call's result, and goes out as soon as possible, never within a result.
+    ///
+    /// Waits while more than `held_bytes_max` bytes wait for the reader.
+    pub(crate) fn put_line(&self, line: Vec<u8>, held_bytes_max: u64) {
+        let too_many = |state: &mut State| state.end == End::Open && state.held_bytes > held_bytes_max;
+        let state = self.shared.lock();
+        let mut state =
+            self.shared.advanced.wait_while(state, too_many).unwrap_or_else(PoisonError::into_inner);
+        if state.end != End::Open {
+            return;
+        }
+        state.held_bytes += line.len() as u64;
+        state.ready.push_back(Block { count: 0, bytes: line });
+        self.shared.work.notify_one();
     }
 
     /// Takes what the call at `index` prints and nothing behind it, also nothing that was put before.

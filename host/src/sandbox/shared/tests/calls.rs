@@ -143,6 +143,8 @@ impl Run {
             result_bytes_max: 1000,
             fuel: None,
             first: 0,
+            job: 1,
+            attempt: 1,
         };
         self.run_order(&order)
     }
@@ -262,6 +264,8 @@ fn a_batch_is_refused_where_objects_are_shared() {
         result_bytes_max: 1000,
         fuel: None,
         first: 0,
+        job: 1,
+        attempt: 1,
     };
     run.post.send(&order);
     let Next::Order(order) = run.room.desk().next() else { panic!("an order was posted") };
