@@ -26,6 +26,7 @@
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may"))]
 
+pub mod nesting;
 pub mod section;
 pub mod shared;
 
