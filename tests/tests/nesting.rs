@@ -1,6 +1,5 @@
 //! Tasks that call tasks of their own pool: right on any number of workers, bounded, and gone with whoever called.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use wasmpool::FailureKind;
 use wasmpool_tests::processes::{self, send};
 use wasmpool_tests::random::Random;
-use wasmpool_tests::watchdog::{SetWhenDropped, wait_until};
+use wasmpool_tests::watchdog::wait_until;
 use wasmpool_tests::{
     Fixture, Lines, builder, failure, tasks, tasks_in, text, text_in, ways_to_keep_instances,
 };
@@ -155,32 +154,46 @@ fn a_wait_counts_as_time_and_ends_with_its_deadline() {
 #[test]
 fn workers_killed_in_nested_jobs_change_no_result() {
     let mut random = Random::from_environment();
-    let how_to_repeat = random.how_to_repeat();
     for workers in [1, 3] {
         let fixture = tasks_in(builder(workers).retries(1000));
         let tree = fixture.module.task::<(u32, u32), u64>("fib").expect("a task");
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_millis(random.below(40) + 10));
+        for _ in 0..12 {
+            let results = std::thread::scope(|scope| {
+                let job = scope.spawn(|| tree.map((0..8).map(|n| (n + 6, 4))));
+                // The kills fall anywhere in the job. Few enough for each: a module may not lose worker after worker.
+                for _ in 0..3 {
+                    std::thread::sleep(Duration::from_millis(random.below(30)));
                     let pids = fixture.pool.worker_pids();
                     if let Some(victim) = pids.get(random.below(pids.len().max(1) as u64) as usize) {
                         send(*victim, Signal::KILL);
                     }
                 }
+                job.join().expect("no panic")
             });
-            let _over = SetWhenDropped(&over);
-            for _ in 0..10 {
-                assert_eq!(
-                    tree.map((0..8).map(|n| (n + 6, 4))).expect("results"),
-                    (6..14).map(fib).collect::<Vec<_>>(),
-                    "{how_to_repeat}"
-                );
-            }
-        });
+            let wanted: Vec<u64> = (6..14).map(fib).collect();
+            assert_eq!(results.expect("results"), wanted, "{}", random.how_to_repeat());
+        }
         is_at_rest(&fixture, workers);
     }
+}
+
+#[test]
+fn a_lock_that_the_caller_holds_is_waited_for_until_time_is_up() {
+    let fixture = tasks(1);
+    let lock = fixture.pool.lock("gate").expect("a lock");
+    let call =
+        fixture.module.task::<(String, bool, u64), bool>("lock_and_call").expect("a task").grant(&lock);
+    // Its worker stands still, and another one is started for the call; nothing is taken from under the caller.
+    assert!(!call.apply(("gate".into(), true, 200)).expect("an answer"));
+    // Let go of, it is free for the call.
+    assert!(call.apply(("gate".into(), false, 60_000)).expect("an answer"));
+    let failed =
+        failure(call.clone().timeout(Duration::from_millis(500)).apply(("gate".into(), true, 60_000)));
+    assert_eq!(failed.kind(), FailureKind::TimedOut, "{failed}");
+    assert!(call.apply(("gate".into(), false, 60_000)).expect("an answer"));
+    wait_until(|| fixture.pool.worker_pids().len() == 1);
+    let ungranted = fixture.module.task::<(String, bool, u64), bool>("lock_and_call").expect("a task");
+    assert!(failure(ungranted.apply(("gate".into(), false, 0))).message().contains("gate"));
 }
 
 #[test]
@@ -270,13 +283,16 @@ fn whatever_a_module_asks_is_an_answer_or_its_own_trap() {
 #[test]
 fn calls_without_end_end_with_their_time() {
     let fixture = text_in(builder(2).timeout(Duration::from_millis(500)), "hostile", HOSTILE);
-    for name in ["submits_and_forgets", "bombs"] {
-        let failed = failure(fixture.module.task::<(), i64>(name).expect("a task").apply(()));
-        assert_eq!(failed.kind(), FailureKind::TimedOut, "{name}: {failed}");
-        let two = fixture.module.task::<(), i64>("well_behaved").expect("a task");
-        assert_eq!(two.apply(()).expect("two"), 2);
-        wait_until(|| fixture.pool.worker_pids().len() == 2);
+    let run = |name: &str| fixture.module.task::<(), i64>(name).expect("a task").apply(());
+    let failed = failure(run("submits_and_forgets"));
+    assert_eq!(failed.kind(), FailureKind::TimedOut, "{failed}");
+    assert_eq!(run("well_behaved").expect("two"), 2);
+    // Two calls by each, as deep as may be: the one that is waited for reaches the limit, the other goes with its caller.
+    if let Err(error) = run("bombs") {
+        assert_eq!(failure::<()>(Err(error)).kind(), FailureKind::TimedOut);
     }
+    assert_eq!(run("well_behaved").expect("two"), 2);
+    wait_until(|| fixture.pool.worker_pids().len() == 2);
 }
 
 /// Calls a second, each a call by a call: `cargo test -p wasmpool-tests --release --test nesting -- --ignored --nocapture`.

@@ -1,7 +1,10 @@
 //! Tasks that call tasks: divide and conquer on all workers, and what can go wrong with it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use wasmpool_guest::pool::{self, CallError, Task, join};
+use wasmpool_guest::shared::{Lock, SharedError};
 use wasmpool_guest::task;
 
 /// Below so many elements, sorting alone is faster than asking others.
@@ -96,6 +99,25 @@ pub fn leave_children(count: u32, how: &str) -> Result<(), String> {
     // They are not forgotten one by one: it is their caller's end that ends them.
     std::mem::forget(children);
     Ok(())
+}
+
+/// Takes a lock, lets go of it unless it is to be held, and asks another call whether it gets it in time.
+#[task]
+pub fn lock_and_call(name: &str, holds: bool, limit_ms: u64) -> Result<bool, String> {
+    let lock = Lock::open(name).map_err(|error| error.to_string())?;
+    let guard = lock.lock().map_err(|error| error.to_string())?;
+    let guard = if holds { Some(guard) } else { None };
+    let asked = pool::task::<(&str, u64), bool>("lock_within").call((name, limit_ms));
+    drop(guard);
+    asked.map_err(|error| error.to_string())
+}
+
+/// Whether it gets a lock within so many milliseconds.
+#[task]
+pub fn lock_within(name: &str, limit_ms: u64) -> Result<bool, SharedError> {
+    let lock = Lock::open(name)?;
+    let got = lock.lock_for(Duration::from_millis(limit_ms))?;
+    Ok(got.is_some())
 }
 
 /// Tells that it begins, and never ends.

@@ -63,7 +63,7 @@ pub(crate) struct House {
     initialize: Option<ModuleExport>,
     flush: Option<ModuleExport>,
     /// Instances for calls that run on top of others, while none does.
-    resting: Mutex<Vec<Box<Tenant>>>,
+    resting: Mutex<Vec<Tenant>>,
     /// Whether the supervisor is gone without having ended this process.
     is_abandoned: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -216,7 +216,7 @@ impl House {
         }
     }
 
-    fn resting(&self) -> MutexGuard<'_, Vec<Box<Tenant>>> {
+    fn resting(&self) -> MutexGuard<'_, Vec<Tenant>> {
         // For the types' sake: a worker has one thread.
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -352,7 +352,7 @@ impl Room {
                 let guest = tenant.store.data_mut();
                 guest.desk = desk;
                 guest.nesting.settle(house, depth);
-                Occupant::Tenant(tenant)
+                Occupant::Tenant(Box::new(tenant))
             }
             None => Occupant::Nobody(desk),
         };
@@ -372,7 +372,7 @@ impl Room {
         match std::mem::replace(&mut self.occupant, Occupant::Moving) {
             Occupant::Tenant(mut tenant) => {
                 let desk = tenant.desk().lend();
-                self.house.resting().push(tenant);
+                self.house.resting().push(*tenant);
                 desk
             }
             Occupant::Nobody(desk) => desk,
