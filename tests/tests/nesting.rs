@@ -298,6 +298,7 @@ fn calls_without_end_end_with_their_time() {
 /// Calls a second, each a call by a call: `cargo test -p wasmpool-tests --release --test nesting -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
+#[allow(clippy::print_stdout, reason = "a measurement tells what it measured")]
 fn nested_calls_per_second() {
     for workers in [1, 2] {
         let fixture = tasks(workers);

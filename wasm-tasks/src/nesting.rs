@@ -106,7 +106,8 @@ pub fn leave_children(count: u32, how: &str) -> Result<(), String> {
 pub fn lock_and_call(name: &str, holds: bool, limit_ms: u64) -> Result<bool, String> {
     let lock = Lock::open(name).map_err(|error| error.to_string())?;
     let guard = lock.lock().map_err(|error| error.to_string())?;
-    let guard = if holds { Some(guard) } else { None };
+    // One that is not to be held goes here.
+    let guard = holds.then_some(guard);
     let asked = pool::task::<(&str, u64), bool>("lock_within").call((name, limit_ms));
     drop(guard);
     asked.map_err(|error| error.to_string())
