@@ -51,6 +51,7 @@
 //! - **Output**: what a task prints goes to the pool's standard error, whole lines, also when the last is unfinished.
 //! - **Files**: `std::fs` works in the directories that the task is granted (`--dir`), under the paths that they are
 //!   granted by. Without one, there are no files.
+//! - **Calls**: a task can call tasks of its module, itself too, on all workers of its pool; see [`pool`].
 //!
 //! Floats that JSON lacks are written, and read, as the texts `"NaN"`, `"Infinity"` and `"-Infinity"`. Input and results may be
 //! nested up to 128 deep.
@@ -119,6 +120,7 @@ mod current;
 #[cfg(target_family = "wasm")]
 mod imports;
 mod json_floats;
+pub mod pool;
 #[cfg(any(target_family = "wasm", test))]
 mod pull;
 #[cfg(target_family = "wasm")]

@@ -1,7 +1,8 @@
 //! Example tasks for wasmpool, and hostile ones for its tests.
 //!
 //! Each file is a subject. [`tutorial`], [`numbers`], [`text`], [`shapes`] and [`orders`] show what tasks look like;
-//! [`primes`] has something to prepare; [`shared`] works on shared objects and [`files`] in granted directories; [`load`] keeps a core busy for benchmarks;
+//! [`primes`] has something to prepare; [`shared`] works on shared objects and [`files`] in granted directories;
+//! [`nesting`] calls other tasks; [`load`] keeps a core busy for benchmarks;
 //! [`state`], [`echo`], [`faults`], [`hostile`] and [`canaries`] are there for the tests: what an instance remembers, what
 //! comes through unchanged, every way in which a call can end badly, and what it leaves behind.
 
@@ -14,6 +15,7 @@ pub mod faults;
 pub mod files;
 pub mod hostile;
 pub mod load;
+pub mod nesting;
 pub mod numbers;
 pub mod orders;
 pub mod primes;

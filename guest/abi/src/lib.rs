@@ -27,6 +27,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may"))]
 
 pub mod current;
+pub mod nesting;
 pub mod section;
 pub mod shared;
 

@@ -160,6 +160,8 @@ pub(crate) struct InstanceLimits {
     pub(crate) table_elements: u64,
     /// Shared objects that a call has open at a time.
     pub(crate) objects: u32,
+    /// How deep calls may be nested that calls make of their own pool.
+    pub(crate) nested_calls: u32,
 }
 
 impl InstanceLimits {
@@ -176,6 +178,7 @@ impl Default for InstanceLimits {
             tables: 8,
             table_elements: 1_000_000,
             objects: 1024,
+            nested_calls: 0,
         }
     }
 }

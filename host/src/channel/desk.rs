@@ -14,7 +14,8 @@ use super::ending::EndKind;
 use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, VALUE_BYTES_MAX, down, tagged, up};
 use super::order::{Entry, Inputs, Order, slot_of};
 use super::range_word::RangeWord;
-use super::ring::{self, LINE_BYTES_MAX, Stream};
+use super::request::Request;
+use super::ring::{self, Kind, LINE_BYTES_MAX, Stream};
 use crate::shm::bell::Bell;
 use crate::shm::region::Region;
 
@@ -117,6 +118,18 @@ impl Desk {
         self.order.map_or(RunningCall { job: 0, index: 0, attempt: 1 }, call_of)
     }
 
+    /// The desk as it is now, for calls that run while one that sits here waits. Whoever lends it does not touch their own
+    /// until it is back.
+    pub(crate) fn lend(&self) -> Self {
+        Self {
+            down: Arc::clone(&self.down),
+            up: Arc::clone(&self.up),
+            has_slept: Cell::new(self.has_slept.get()),
+            identity: self.identity.clone(),
+            ..*self
+        }
+    }
+
     /// The regions, for those who map them elsewhere as well.
     pub(crate) fn regions(&self) -> (&Arc<Region>, &Arc<Region>) {
         (&self.down, &self.up)
@@ -215,6 +228,27 @@ impl Desk {
             // So that this call's time begins now, and not when the supervisor would have looked by itself.
             self.feeder_bell().ring();
         }
+    }
+
+    /// Generation of the order being served.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Passes a request up, waiting for room while the supervisor is behind.
+    pub(crate) fn request(&mut self, request: &Request) {
+        for piece in request.to_bytes().chunks(LINE_BYTES_MAX) {
+            self.put(Kind::Request, piece);
+        }
+        // Relaxed: a hint that is looked at before a sleep; the ring itself publishes the request, and the bell this.
+        self.up.word32(up::REQUESTS).fetch_add(1, Ordering::Relaxed);
+        self.feeder_bell().ring();
+    }
+
+    /// Waits until the call that has asked for it is parked, so that nothing but what it waits for is to be served.
+    pub(crate) fn wait_until_parked(&self) {
+        // SYNC parked: what stood in the other slot was taken back before.
+        self.wait_for(|desk| desk.down.word32(down::PARKED).load(Ordering::Acquire) == desk.generation);
     }
 
     /// Which call the progress word names; after a trap inside the driver, the one that trapped.
@@ -364,16 +398,20 @@ impl Desk {
         // An empty line is a line, too.
         let first = pieces.next().unwrap_or_default();
         for piece in std::iter::once(first).chain(pieces) {
-            while !ring::push(&self.up, &self.down, stream, piece) {
-                self.wait_for(|desk| {
-                    desk.feeder_bell().ring();
-                    !ring::is_half_full(&desk.up, &desk.down)
-                });
-            }
+            self.put(Kind::Line(stream), piece);
         }
         if ring::is_half_full(&self.up, &self.down) || self.last_print_wake.elapsed() >= PRINT_WAKE_INTERVAL {
             self.feeder_bell().ring();
             self.last_print_wake = Instant::now();
+        }
+    }
+
+    fn put(&self, kind: Kind, piece: &[u8]) {
+        while !ring::push(&self.up, &self.down, kind, piece) {
+            self.wait_for(|desk| {
+                desk.feeder_bell().ring();
+                !ring::is_half_full(&desk.up, &desk.down)
+            });
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) enum EndKind {
     OutOfTables = 10,
     /// Its result has more bytes than it may have.
     ResultTooLarge = 11,
+    /// It wants to call others and runs in a batch, where it cannot: it has to be run again by itself.
+    Nests = 12,
 }
 
 impl EndKind {
@@ -46,6 +48,7 @@ impl EndKind {
             9 => Self::StackOverflow,
             10 => Self::OutOfTables,
             11 => Self::ResultTooLarge,
+            12 => Self::Nests,
             _ => return None,
         })
     }
@@ -161,9 +164,9 @@ mod tests {
 
     #[test]
     fn codes_read_back_as_kinds() {
-        for code in 0..12 {
+        for code in 0..13 {
             assert_eq!(EndKind::from_code(code).map(|kind| kind as u32), Some(code));
         }
-        assert_eq!(EndKind::from_code(12), None);
+        assert_eq!(EndKind::from_code(13), None);
     }
 }

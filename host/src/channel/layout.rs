@@ -9,8 +9,9 @@
 //! |                                      |      | 64    feeder's bell: epoch     u32   |
 //! |                                      |      | 68    feeder's bell: asleep    u32   |
 //! | 64    ring bytes taken        u64    |      | 72    worker's bell: asleep    u32   |
-//! | 128   slot 0: order, 192 bytes       |      | 76    cpu of the worker        u32   |
-//! | 320   slot 1: order                  |      | 80    initializer runs         u32   |
+//! | 72    parked                  u32    |      | 76    cpu of the worker        u32   |
+//! | 128   slot 0: order, 192 bytes       |      | 80    initializer runs         u32   |
+//! | 320   slot 1: order                  |      | 84    requests written         u32   |
 //! +--------------------------------------+      | 128   ring bytes written       u64   |
 //! | 4096  inputs of slot 0               |      | 192   slot 0: answer, 64 bytes       |
 //! |       inputs of slot 1               |      | 256   slot 1: answer                 |
@@ -48,6 +49,8 @@ pub(crate) mod down {
     pub(crate) const DOORBELL: usize = 0;
     pub(crate) const POSTER_CPU: usize = 4;
     pub(crate) const RING_TAKEN: usize = 64;
+    /// Generation of the order whose waiting call was parked last.
+    pub(crate) const PARKED: usize = 72;
     const ORDERS: usize = 128;
     const ORDER_BYTES: usize = 192;
 
@@ -95,6 +98,8 @@ pub(crate) mod up {
     pub(crate) const WORKER_CPU: usize = 76;
     /// 1 while an instance's initializer runs, before the call that the progress word names; otherwise 0.
     pub(crate) const INITIALIZING: usize = 80;
+    /// Requests that were put into the ring; a hint that there is something in it which is not a line.
+    pub(crate) const REQUESTS: usize = 84;
     pub(crate) const RING_WRITTEN: usize = 128;
     const ANSWERS: usize = 192;
     const ANSWER_BYTES: usize = 64;

@@ -25,6 +25,26 @@
 //!                                              rings the feeder's bell
 //! ```
 //!
+//! # Calls that wait for calls
+//!
+//! A call may ask for further calls ([`request`]) and stand still until they have ended. Then it is *parked*: it leaves
+//! its slot, so that the worker can be given other orders, which it serves further up on the same stack. The call comes
+//! back as an order of its own, of a new generation, with the answer as its input.
+//!
+//! ```text
+//! supervisor                                   worker
+//!                       ◄───────               request: order g, call c waits for submission n
+//! takes what is finished below c,
+//! takes back everything behind it
+//! parked = g            (SYNC parked) ───────►  serves orders g + 1 ... on top of the waiting call
+//! order r with the answer, `resumes` set ─────►  the waiting call goes on as call 0 of order r
+//! ```
+//!
+//! Between the request and `parked = g` the worker touches nothing, so that an order which was there before can be
+//! emptied: on top of a waiting call only what it waits for may run. Calls resume in the reverse order of their
+//! parking, for they lie on one stack. A worker that goes on without being told, or names another call, only gets its
+//! own calls wrong: the ledger of order r has one call in it, whatever the worker does.
+//!
 //! What the worker wrote is taken at most once, in order, inside the supervisor's own ledger; a worker that lies
 //! gets its own calls wrong and nothing else.
 
@@ -36,6 +56,7 @@ pub(crate) mod layout;
 pub(crate) mod order;
 pub(crate) mod post;
 pub(crate) mod range_word;
+pub(crate) mod request;
 pub(crate) mod ring;
 
 /// The atomics that the protocols are built on; a model checker puts its own in their place.

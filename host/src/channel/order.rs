@@ -57,6 +57,8 @@ pub(crate) struct Order {
     pub(crate) fresh: bool,
     /// Calls after which an instance is replaced; zero for never.
     pub(crate) recycle: u32,
+    /// The call that was parked last goes on, as the order's one call; its input is what it waited for.
+    pub(crate) resumes: bool,
     /// Somebody spins for the answer and will probably order again at once.
     pub(crate) hot: bool,
     /// Each separately run call tells how long it took.
@@ -78,6 +80,7 @@ pub(crate) struct Order {
 const FRESH: u64 = 1;
 const HOT: u64 = 2;
 const TIMED: u64 = 4;
+const RESUMES: u64 = 8;
 const FIELDS: usize = 11;
 const _: () = assert!(FIELDS <= down::FIELDS_MAX);
 
@@ -100,7 +103,7 @@ impl Order {
             Inputs::Blobs => (1, 0),
             Inputs::Range { start } => (2, start),
         };
-        let flags = [(self.fresh, FRESH), (self.hot, HOT), (self.timed, TIMED)];
+        let flags = [(self.fresh, FRESH), (self.hot, HOT), (self.timed, TIMED), (self.resumes, RESUMES)];
         let flags = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum();
         let fields: [u64; FIELDS] = [
             u64::from(self.task) << 32 | u64::from(self.count),
@@ -148,6 +151,7 @@ impl Order {
             fresh: field(3) & FRESH != 0,
             hot: field(3) & HOT != 0,
             timed: field(3) & TIMED != 0,
+            resumes: field(3) & RESUMES != 0,
             recycle: field(4) as u32,
             printed_bytes_max: field(5),
             result_bytes_max: field(6),
@@ -180,6 +184,7 @@ mod tests {
             inputs: Inputs::Cells,
             fresh: false,
             recycle: 0,
+            resumes: false,
             hot: false,
             timed: false,
             printed_bytes_max: 1 << 40,
@@ -191,7 +196,15 @@ mod tests {
         };
         let orders = [
             plain,
-            Order { generation: 9, entry: Entry::Each, fresh: true, timed: true, fuel: Some(5), ..plain },
+            Order {
+                generation: 9,
+                entry: Entry::Each,
+                fresh: true,
+                timed: true,
+                resumes: true,
+                fuel: Some(5),
+                ..plain
+            },
             Order { entry: Entry::Pull(Codec::Json), inputs: Inputs::Blobs, hot: true, ..plain },
             Order { entry: Entry::Pull(Codec::MessagePack), inputs: Inputs::Range { start: -5 }, ..plain },
             Order { entry: Entry::Command, inputs: Inputs::Blobs, fresh: true, ..plain },

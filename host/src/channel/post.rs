@@ -15,7 +15,7 @@ use super::ending::EndKind;
 use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, down, tagged, untag, up};
 use super::order::{Order, slot_of};
 use super::range_word::RangeWord;
-use super::ring::{self, Stream};
+use super::ring;
 use crate::shm::bell::Bell;
 use crate::shm::region::{Region, Writer, punch};
 
@@ -87,7 +87,9 @@ impl Post {
     /// Posts an order whose inputs are in place. Returns whether the worker had to be woken.
     pub(crate) fn send(&self, order: &Order) -> bool {
         let slot = order.slot();
-        RangeWord::new(self.up.word64(up::range(slot)), order.generation).install(order.count);
+        // A call that goes on is not offered to anybody.
+        let offered = if order.resumes { 0 } else { order.count };
+        RangeWord::new(self.up.word64(up::range(slot)), order.generation).install(offered);
         // Relaxed: `posted` publishes these.
         self.up.word64(up::finished(slot)).store(tagged(order.generation, 0), Ordering::Relaxed);
         self.up.word64(up::failure_bytes(slot)).store(0, Ordering::Relaxed);
@@ -185,7 +187,20 @@ impl Post {
         }
     }
 
-    /// Takes the lines that guests have printed.
+    /// How many requests the worker says it has written.
+    pub(crate) fn requests(&self) -> u32 {
+        // Relaxed: a hint, see `Desk::request`.
+        self.up.word32(up::REQUESTS).load(Ordering::Relaxed)
+    }
+
+    /// Tells the worker that its waiting call of this order is parked.
+    pub(crate) fn parked(&self, generation: u32) {
+        // SYNC parked: whatever was in the other slot has been taken back.
+        self.down.word32(down::PARKED).store(generation, Ordering::Release);
+        self.worker_bell().ring();
+    }
+
+    /// Takes the lines that guests have printed, and the pieces of their requests.
     ///
     /// # Errors
     ///
@@ -193,10 +208,10 @@ impl Post {
     pub(crate) fn drain(
         &self,
         reader: &mut ring::Reader,
-        line: impl FnMut(Stream, &[u8]),
+        take: impl FnMut(ring::Kind, &[u8]),
     ) -> Result<(), Lie> {
         let taken =
-            reader.drain(&self.up, &self.down, line).map_err(|_| Lie("its ring of lines is garbled"))?;
+            reader.drain(&self.up, &self.down, take).map_err(|_| Lie("its ring of lines is garbled"))?;
         if taken > 0 {
             self.worker_bell().ring();
         }

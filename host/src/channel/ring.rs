@@ -1,6 +1,6 @@
 //! The ring of printed lines, from a worker up to the supervisor.
 //!
-//! One writer, one reader, a run of bytes in a circle. A record is a `u32` header (the stream in its top bit, the
+//! One writer, one reader, a run of bytes in a circle. A record is a `u32` header (what it is in its top two bits, the
 //! length in the rest) and that many bytes. The writer puts the bytes first and then moves `written`; the reader
 //! moves `taken`, which it also remembers in its own memory, because it never reads back what it has shared.
 //!
@@ -17,6 +17,7 @@ pub(crate) const LINE_BYTES_MAX: usize = RING_BYTES / 4;
 
 const HEADER_BYTES: usize = 4;
 const STDERR: u32 = 1 << 31;
+const REQUEST: u32 = 1 << 30;
 
 /// Which of its two outputs a guest wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,12 +28,36 @@ pub enum Stream {
     Stderr,
 }
 
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A printed line, or a part of a very long one.
+    Line(Stream),
+    /// A piece of a [`Request`](super::request::Request).
+    Request,
+}
+
+impl Kind {
+    fn flag(self) -> u32 {
+        match self {
+            Self::Line(Stream::Stdout) => 0,
+            Self::Line(Stream::Stderr) => STDERR,
+            Self::Request => REQUEST,
+        }
+    }
+
+    fn of(header: u32) -> Option<Self> {
+        let kinds = [Self::Line(Stream::Stdout), Self::Line(Stream::Stderr), Self::Request];
+        kinds.into_iter().find(|kind| kind.flag() == header & (STDERR | REQUEST))
+    }
+}
+
 /// Puts one record into the ring if there is room for it.
 ///
 /// # Panics
 ///
 /// When `line` is longer than [`LINE_BYTES_MAX`].
-pub(crate) fn push(up: &Region, down: &Region, stream: Stream, line: &[u8]) -> bool {
+pub(crate) fn push(up: &Region, down: &Region, kind: Kind, line: &[u8]) -> bool {
     assert!(line.len() <= LINE_BYTES_MAX, "a line of {} bytes", line.len());
     // Relaxed: this side alone writes the word.
     let written = up.word64(up::RING_WRITTEN).load(Ordering::Relaxed);
@@ -42,8 +67,7 @@ pub(crate) fn push(up: &Region, down: &Region, stream: Stream, line: &[u8]) -> b
     if written + record > taken + RING_BYTES as u64 {
         return false;
     }
-    let flag = if stream == Stream::Stderr { STDERR } else { 0 };
-    let header = (line.len() as u32 | flag).to_le_bytes();
+    let header = (line.len() as u32 | kind.flag()).to_le_bytes();
     for (at, bytes) in [(written, &header[..]), (written + HEADER_BYTES as u64, line)] {
         let (start, wrapped) = split(at, bytes.len());
         let (first, second) = bytes.split_at(bytes.len() - wrapped);
@@ -74,7 +98,7 @@ pub(crate) struct Reader {
 pub(crate) struct Garbled;
 
 impl Reader {
-    /// Takes all records that are there and gives each to `line`; returns how many.
+    /// Takes all records that are there and gives each to `take`; returns how many.
     ///
     /// # Errors
     ///
@@ -83,7 +107,7 @@ impl Reader {
         &mut self,
         up: &Region,
         down: &Region,
-        mut line: impl FnMut(Stream, &[u8]),
+        mut take: impl FnMut(Kind, &[u8]),
     ) -> Result<usize, Garbled> {
         // SYNC ring bytes: what the writer says is there is whole.
         let written = up.word64(up::RING_WRITTEN).load(Ordering::Acquire);
@@ -97,14 +121,14 @@ impl Reader {
             rest = rest.checked_sub(HEADER_BYTES as u64).ok_or(Garbled)?;
             self.copy(up, HEADER_BYTES, &mut bytes);
             let header = bytes.first_chunk().map_or(0, |header| u32::from_le_bytes(*header));
-            let length = (header & !STDERR) as usize;
+            let kind = Kind::of(header).ok_or(Garbled)?;
+            let length = (header & !(STDERR | REQUEST)) as usize;
             if length > LINE_BYTES_MAX {
                 return Err(Garbled);
             }
             rest = rest.checked_sub(length as u64).ok_or(Garbled)?;
             self.copy(up, length, &mut bytes);
-            let stream = if header & STDERR == 0 { Stream::Stdout } else { Stream::Stderr };
-            line(stream, &bytes);
+            take(kind, &bytes);
             count += 1;
             // SYNC ring room: copied, so the writer may use the room again.
             down.word64(down::RING_TAKEN).store(self.taken, Ordering::Release);
@@ -132,6 +156,8 @@ mod tests {
     use super::*;
     use crate::shm::region::Writer;
 
+    const STDOUT: Kind = Kind::Line(Stream::Stdout);
+
     fn regions() -> (Region, Region) {
         let (up, _) = Region::create("up", up::BYTES, Writer::Worker).expect("a region");
         let (down, _) = Region::create("down", down::BYTES, Writer::Supervisor).expect("a region");
@@ -146,12 +172,13 @@ mod tests {
             let mut sent = Vec::new();
             for number in 0..10 {
                 let line = format!("{round} {number} ").repeat(number * 100).into_bytes();
-                let stream = if number % 2 == 0 { Stream::Stdout } else { Stream::Stderr };
-                assert!(push(&up, &down, stream, &line));
-                sent.push((stream, line));
+                let kinds = [Kind::Line(Stream::Stdout), Kind::Line(Stream::Stderr), Kind::Request];
+                let kind = kinds[number % kinds.len()];
+                assert!(push(&up, &down, kind, &line));
+                sent.push((kind, line));
             }
             let mut received = Vec::new();
-            reader.drain(&up, &down, |stream, line| received.push((stream, line.to_vec()))).expect("lines");
+            reader.drain(&up, &down, |kind, line| received.push((kind, line.to_vec()))).expect("lines");
             assert_eq!(received, sent);
         }
     }
@@ -160,17 +187,23 @@ mod tests {
     fn a_full_ring_takes_nothing_more() {
         let (up, down) = regions();
         let line = vec![b'x'; LINE_BYTES_MAX];
-        let fitting =
-            std::iter::repeat_with(|| push(&up, &down, Stream::Stdout, &line)).take_while(|fits| *fits);
+        let fitting = std::iter::repeat_with(|| push(&up, &down, STDOUT, &line)).take_while(|fits| *fits);
         assert_eq!(fitting.count(), 3);
         assert!(is_half_full(&up, &down));
         Reader::default().drain(&up, &down, |_, _| ()).expect("lines");
-        assert!(push(&up, &down, Stream::Stdout, &line));
+        assert!(push(&up, &down, STDOUT, &line));
     }
 
     #[test]
     fn lengths_that_do_not_add_up_are_refused() {
-        let lies = [(u64::MAX, 0), (RING_BYTES as u64 + 1, 0), (2, 0), (100, 200), (100, u32::MAX)];
+        let lies = [
+            (u64::MAX, 0),
+            (RING_BYTES as u64 + 1, 0),
+            (2, 0),
+            (100, 200),
+            (100, u32::MAX),
+            (100, 1 | STDERR | REQUEST),
+        ];
         for (written, header) in lies {
             let (up, down) = regions();
             up.write(up::RING, &u32::to_le_bytes(header));
@@ -183,7 +216,7 @@ mod tests {
     fn what_was_taken_cannot_be_offered_again() {
         let (up, down) = regions();
         let mut reader = Reader::default();
-        assert!(push(&up, &down, Stream::Stdout, b"line"));
+        assert!(push(&up, &down, STDOUT, b"line"));
         assert_eq!(reader.drain(&up, &down, |_, _| ()), Ok(1));
         up.word64(up::RING_WRITTEN).store(0, Ordering::Relaxed);
         assert_eq!(reader.drain(&up, &down, |_, _| ()), Err(Garbled));

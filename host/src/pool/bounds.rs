@@ -122,6 +122,15 @@ impl Builder {
         self
     }
 
+    /// How deep calls may be nested that tasks make of their own pool: 64 unless said otherwise, at most as deep as a
+    /// worker's stack has room for, which with [`Builder::max_stack`] unchanged is 66. One call more is an error that
+    /// the task is told.
+    #[must_use]
+    pub fn max_nested_calls(mut self, levels: u32) -> Self {
+        self.settings.limits.instance.nested_calls = levels;
+        self
+    }
+
     /// Most bytes of a module: 8 bytes to 1 GiB, [`MODULE_BYTES_DEFAULT`] unless said otherwise. A larger file is not
     /// read.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::priority::Priority;
@@ -36,10 +36,11 @@ impl Chunk {
         self.waits_since
     }
 
-    /// Has it rest first, until `due`.
-    pub(crate) fn not_before(mut self, due: Instant) -> Self {
-        self.due = Some(due);
-        self
+    /// A call that is run once more, when it has rested so long.
+    pub(crate) fn retry(job: Arc<Job>, call: u64, rest: Duration) -> Self {
+        let mut chunk = Self::new(job, call..call + 1);
+        chunk.due = (!rest.is_zero()).then(|| Instant::now() + rest);
+        chunk
     }
 
     /// When it may be run, if it has to rest first; asked for once.

@@ -425,6 +425,9 @@ impl Feeder {
                 }
             }
         }
+        if outlook.is_parked {
+            return self.feed_parked(outlook);
+        }
         if !outlook.is_idle {
             self.idle_since = None;
         } else if outlook.module.is_struck_off() && self.retire_idle() {
@@ -450,6 +453,33 @@ impl Feeder {
         }
         match outlook {
             Outlook { is_idle: true, .. } => self.idle(),
+            Outlook { is_held_up: true, post, interval, .. } => Step::HeldUp(post, interval),
+            Outlook { post, interval, .. } => Step::Busy(post, interval),
+        }
+    }
+
+    /// Finds something to do for a worker whose call waits: what it waits for, and nothing else.
+    fn feed_parked(&mut self, outlook: Outlook) -> Step {
+        self.idle_since = None;
+        if outlook.has_nothing_posted
+            && let Some(family) = outlook.helps
+        {
+            let workers = self.shared.open_seats().len();
+            let taken = outlook.module.take_nested(Some(family), workers);
+            let found = match taken {
+                Some(chunk) => Found::Chunk(chunk),
+                None => self.split(&outlook.module, Some(family)),
+            };
+            match found {
+                Found::Chunk(chunk) => {
+                    self.post(chunk);
+                    return Step::Again;
+                }
+                Found::TryLater => return Step::Busy(outlook.post, THIEF_RETURNS),
+                Found::Nothing => {}
+            }
+        }
+        match outlook {
             Outlook { is_held_up: true, post, interval, .. } => Step::HeldUp(post, interval),
             Outlook { post, interval, .. } => Step::Busy(post, interval),
         }
@@ -537,7 +567,11 @@ impl Feeder {
         };
         drop(state);
         if let Some(rest) = rest {
-            self.deques.push(rest);
+            match &rest.job().lineage {
+                // Where those find it who may run nothing else.
+                Some(_) => shared.requeue(vec![rest]),
+                None => self.deques.push(rest),
+            }
         }
         // Idle siblings can take the rest, or split what was posted.
         shared.lobby.bell().ring();
@@ -547,8 +581,10 @@ impl Feeder {
     fn find(&self, module: &Arc<ModuleState>, is_idle: bool) -> Found {
         let workers = self.shared.seats_working();
         loop {
-            let found = self
-                .own(module)
+            // Nested calls first: somebody stands still until they are done.
+            let nested = if is_idle { module.take_nested(None, workers) } else { None };
+            let found = nested
+                .or_else(|| self.own(module))
                 .or_else(|| self.take(module, workers))
                 .or_else(|| if is_idle { self.steal() } else { None });
             let Some(chunk) = found else { break };
@@ -562,7 +598,7 @@ impl Feeder {
             }
             return Found::Chunk(chunk);
         }
-        if is_idle { self.split(module) } else { Found::Nothing }
+        if is_idle { self.split(module, None) } else { Found::Nothing }
     }
 
     /// What waits here, unless more urgent calls wait elsewhere: then it goes back to where everybody looks.
@@ -598,7 +634,9 @@ impl Feeder {
     }
 
     /// Takes the upper half of the sibling's chunk with the most calls left.
-    fn split(&self, module: &Arc<ModuleState>) -> Found {
+    ///
+    /// A worker that helps a waiting call takes none but what that waits for.
+    fn split(&self, module: &Arc<ModuleState>, family: Option<u64>) -> Found {
         let mut was_refused = false;
         let mut richest = None;
         for (number, seat) in self.shared.open_seats().iter().enumerate() {
@@ -612,7 +650,7 @@ impl Feeder {
             if let Tenure::Serving(service) = &state.tenure
                 && Arc::ptr_eq(&service.module, module)
             {
-                let rest = service.rest();
+                let rest = service.rest_for(family);
                 if rest > 0 && richest.is_none_or(|(most, _)| rest > most) {
                     richest = Some((rest, number));
                 }
@@ -621,7 +659,7 @@ impl Feeder {
         if let Some((_, number)) = richest {
             match self.shared.seats[number].try_lock().as_deref_mut() {
                 Some(SeatState { tenure: Tenure::Serving(service), .. }) => {
-                    if let Some(chunk) = service.cut() {
+                    if let Some(chunk) = service.cut(family) {
                         self.count(Count::Splits);
                         return Found::Chunk(chunk);
                     }
@@ -653,6 +691,12 @@ struct Outlook {
     is_worn_out: bool,
     /// It sleeps inside a call.
     is_held_up: bool,
+    /// A call waits there for calls of its own,
+    is_parked: bool,
+    /// of this family, of which it may run some,
+    helps: Option<u64>,
+    /// if it does not already.
+    has_nothing_posted: bool,
 }
 
 impl Outlook {
@@ -666,6 +710,9 @@ impl Outlook {
             interval: service.interval(),
             is_worn_out: service.is_worn_out(),
             is_held_up: service.is_held_up(),
+            is_parked: service.is_parked(),
+            helps: service.helps(),
+            has_nothing_posted: service.has_nothing_posted() && service.child.death().is_none(),
         }
     }
 }

@@ -136,6 +136,7 @@ impl Stage {
             inputs,
             fresh: false,
             recycle: 0,
+            resumes: false,
             hot: false,
             timed: false,
             printed_bytes_max: 0,
@@ -162,7 +163,7 @@ pub(crate) fn chunk(data: &[u8]) {
         stage.post(entry, count);
         let mut run = Run {
             stage,
-            running: Running::new(GENERATION, Arc::clone(&job), 0, count),
+            running: Running::new(GENERATION, Arc::clone(&job), entry, 0, count),
             lines: ring::Reader::default(),
             elsewhere: Vec::new(),
         };

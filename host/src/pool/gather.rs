@@ -343,7 +343,7 @@ fn unreadable(index: u64, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(index, FailureKind::BadResult, text)
 }
 
-fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+pub(super) fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     // SAFETY: the layouts are the same, and whoever fills the slice only ever writes initialised bytes to it.
     unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
 use super::module::ModuleState;
+use super::nesting::{Lineage, UNCHARGED_MAX};
 use super::outcome::{Failure, FailureKind};
 use super::priority::Priority;
 use super::sink::{Form, Results, Sink};
@@ -102,6 +103,8 @@ impl Work {
         terms.fresh |= module.is_deterministic();
         let numeric = module.catalog.tasks[task].numeric.as_ref();
         let width = numeric.map_or(0, |numeric| numeric.signature.results.len());
+        // A call that finds out in a batch that it submits others is run again: not where that could be seen.
+        let may_repeat = !module.catalog.nests() || !module.can_leave_traces();
         // What a call holds of shared objects is let go at its end, and its fuel begins with it: a batch tells of
         // neither.
         let needs_own_entry = terms.fresh
@@ -109,6 +112,7 @@ impl Work {
             || terms.timed
             || terms.fuel.is_some()
             || !module.granted.is_empty()
+            || !may_repeat
             || !module.has_room_for_drivers();
         let entry = match numeric {
             Some(numeric) if !needs_own_entry && numeric.driver.is_some() => Entry::Batch,
@@ -135,6 +139,8 @@ pub(crate) struct Job {
     pub(crate) number: u64,
     pub(crate) work: Work,
     pub(crate) source: Box<dyn Source>,
+    /// Where it stands among calls, if a call has submitted it.
+    pub(crate) lineage: Option<Arc<Lineage>>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -162,6 +168,10 @@ struct State {
     failed_initializers: u32,
     /// Attempts already made of calls that were tried before and are not settled.
     attempts: BTreeMap<u64, u32>,
+    /// Calls of a nested job that were given back, to be handed out before all others.
+    given_back: Vec<Range<u64>>,
+    /// How often calls have been given out again that waited on a worker that died.
+    pardons: BTreeMap<u64, u32>,
     /// Calls whose inputs could not be encoded.
     refused: BTreeMap<u64, Failure>,
     pace: Pace,
@@ -225,6 +235,28 @@ pub(crate) enum Verdict {
 impl Job {
     /// A job whose inputs are announced later.
     pub(crate) fn new(work: Work, source: Box<dyn Source>, sink: Arc<dyn Sink>) -> Arc<Self> {
+        let ends = work.terms.deadline.and_then(|limit| Instant::now().checked_add(limit));
+        Self::with(work, source, sink, None, ends)
+    }
+
+    /// A job that a call has submitted, which ends when that call's own does.
+    pub(crate) fn nested(
+        work: Work,
+        source: Box<dyn Source>,
+        sink: Arc<dyn Sink>,
+        lineage: Arc<Lineage>,
+        ends: Option<Instant>,
+    ) -> Arc<Self> {
+        Self::with(work, source, sink, Some(lineage), ends)
+    }
+
+    fn with(
+        work: Work,
+        source: Box<dyn Source>,
+        sink: Arc<dyn Sink>,
+        lineage: Option<Arc<Lineage>>,
+        ends: Option<Instant>,
+    ) -> Arc<Self> {
         let state = State {
             sink: Some(sink),
             cursor: 0,
@@ -238,16 +270,49 @@ impl Job {
             failures: 0,
             failed_initializers: 0,
             attempts: BTreeMap::new(),
+            given_back: Vec::new(),
+            pardons: BTreeMap::new(),
             refused: BTreeMap::new(),
             pace: Pace::default(),
             worked: (0, 0),
             cancelled: false,
-            ends: work.terms.deadline.and_then(|limit| Instant::now().checked_add(limit)),
+            ends,
             is_late: false,
         };
         work.module.tally.add(Count::JobsBegun, 1);
         let number = work.module.tally.number_job();
-        Arc::new(Self { number, work, source, state: Mutex::new(state), changed: Condvar::new() })
+        Arc::new(Self { number, work, source, lineage, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// How its next chunk is to be run: by itself, once it is known that the task submits calls.
+    pub(crate) fn entry(&self) -> Entry {
+        match self.work.entry {
+            Entry::Batch if self.work.module.nests(self.work.task) => Entry::Each,
+            entry => entry,
+        }
+    }
+
+    /// When it ends, whatever is left.
+    pub(crate) fn ends(&self) -> Option<Instant> {
+        self.state().ends
+    }
+
+    /// Whether nothing that matters is left of it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_over()
+    }
+
+    /// Takes calls back, to be handed out again.
+    pub(crate) fn give_back(&self, calls: Range<u64>) {
+        self.state().given_back.push(calls);
+    }
+
+    /// Whether a call that waited on a worker which died is given out again without being charged.
+    pub(crate) fn is_pardoned(&self, call: u64) -> bool {
+        let mut state = self.state();
+        let pardons = state.pardons.entry(call).or_default();
+        *pardons += 1;
+        *pardons <= UNCHARGED_MAX
     }
 
     /// The book, in which it is noted first if the job is late: whoever looks finds it ended.
@@ -301,6 +366,9 @@ impl Job {
 
     /// Takes the next calls for one of `workers` workers, about a chunk's worth.
     pub(crate) fn cut(self: &Arc<Self>, workers: usize) -> Option<Chunk> {
+        if let Some(calls) = self.take_back() {
+            return Some(Chunk::new(Arc::clone(self), calls));
+        }
         let (mut state, rest) = loop {
             self.pass_refused();
             let state = self.state();
@@ -315,8 +383,10 @@ impl Job {
                 break (state, rest);
             }
         };
-        // Two chunks at once where there are many: a feeder keeps the second within reach of its siblings.
-        let calls = state.cursor..state.cursor + (2 * state.pace.chunk(rest, workers)).min(rest);
+        // Two chunks at once where there are many: a feeder keeps the second within reach of its siblings. Nested calls do
+        // not wait there, where helpers could not tell them from others.
+        let chunks = if self.lineage.is_some() { 1 } else { 2 };
+        let calls = state.cursor..state.cursor + (chunks * state.pace.chunk(rest, workers)).min(rest);
         state.cursor = calls.end;
         let since = state.take_lot(calls.start);
         self.changed.notify_all();
@@ -345,6 +415,12 @@ impl Job {
         }
     }
 
+    /// Takes calls that were given back, unless nobody wants them any more.
+    fn take_back(&self) -> Option<Range<u64>> {
+        let mut state = self.state();
+        if state.is_over() { None } else { state.given_back.pop() }
+    }
+
     /// Settles calls at the cursor whose inputs cannot be handed to anybody.
     fn pass_refused(&self) {
         loop {
@@ -363,7 +439,9 @@ impl Job {
 
     /// How many calls can be handed out now.
     pub(crate) fn backlog(&self) -> u64 {
-        self.available(&self.state())
+        let state = self.state();
+        let given_back = if state.is_over() { 0 } else { state.given_back.len() as u64 };
+        self.available(&state).saturating_add(given_back)
     }
 
     fn available(&self, state: &State) -> u64 {
@@ -544,10 +622,21 @@ impl Job {
                 state.attempts.split_off(&calls.start);
                 state.attempts.extend(behind);
             }
+            if !state.pardons.is_empty() {
+                state.pardons.retain(|call, _| !calls.contains(call));
+            }
             self.changed.notify_all();
             state.settled.low_water()
         };
+        self.tell_waiter();
         self.source.release(low_water);
+    }
+
+    /// Has whoever feeds the worker of the call that has submitted the job look whether it is over.
+    fn tell_waiter(&self) {
+        if let Some(lineage) = &self.lineage {
+            lineage.ring();
+        }
     }
 
     /// Whether settling a call may allow others to be started.
@@ -580,6 +669,8 @@ impl Job {
         }
         state.cancelled = true;
         self.changed.notify_all();
+        drop(state);
+        self.tell_waiter();
     }
 
     /// Looks at the sink again, which has delivered more or cannot deliver any more.

@@ -32,6 +32,9 @@ pub const DETERMINISTIC_FUEL_DEFAULT: u64 = 100_000_000_000;
 /// Longest time that a call of a deterministic pool may take, unless said otherwise: long after its fuel is used up.
 pub const DETERMINISTIC_TIME_DEFAULT: Duration = Duration::from_secs(60 * 60);
 
+/// How deep calls may be nested that calls make of their own pool, unless said otherwise.
+const NESTED_CALLS_DEFAULT: u32 = 64;
+
 /// Deepest nesting of a result, unless said otherwise.
 const DEPTH_DEFAULT: u32 = 128;
 
@@ -195,7 +198,11 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            instance: InstanceLimits { memory_bytes: MEMORY_BYTES_DEFAULT, ..InstanceLimits::default() },
+            instance: InstanceLimits {
+                memory_bytes: MEMORY_BYTES_DEFAULT,
+                nested_calls: NESTED_CALLS_DEFAULT,
+                ..InstanceLimits::default()
+            },
             time: None,
             deadline: None,
             fuel: None,
@@ -208,6 +215,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What instances of a module may have whose tasks submit calls, or do not.
+    ///
+    /// Calls are nested no deeper than their workers' stacks have room for.
+    pub(crate) fn instance_of(&self, nests: bool) -> InstanceLimits {
+        let room = if nests { stack::nested_levels_expected(self.instance.stack_bytes) } else { 0 };
+        InstanceLimits { nested_calls: self.instance.nested_calls.min(room), ..self.instance }
+    }
+
     /// How long a call may take, in a pool that is deterministic or not.
     pub(crate) fn call_time(&self, is_deterministic: bool) -> Duration {
         let default = if is_deterministic { DETERMINISTIC_TIME_DEFAULT } else { CALL_TIME_DEFAULT };

@@ -29,6 +29,7 @@ mod initializer;
 pub(crate) mod job;
 pub(crate) mod limits;
 pub(crate) mod module;
+mod nesting;
 pub(crate) mod objects;
 mod outcome;
 mod priority;
@@ -242,7 +243,7 @@ impl Pool {
             compile::artifact(&wasm, &name, &self.shared.executable, code, cache.as_ref(), compiling)?;
         let service = Service {
             has_drivers: artifact.has_drivers,
-            limits: limits.instance,
+            limits: limits.instance_of(catalog.nests()),
             code,
             seed: *seed,
             keep_resident_bytes: catalog.initial_memory_bytes.min(KEEP_RESIDENT_BYTES_MAX),

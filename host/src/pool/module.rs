@@ -18,6 +18,7 @@ use super::error::{Error, ErrorKind};
 use super::initializer::{Model, Start};
 use super::job::Job;
 use super::limits::{Limit, Limits};
+use super::nesting::NestedBytes;
 use super::objects::{self, Granted};
 use super::outcome::{Failure, FailureKind};
 use super::priority::Priority;
@@ -71,6 +72,12 @@ pub(crate) struct ModuleState {
     jobs: Mutex<Vec<Arc<Job>>>,
     /// What its pool counts.
     pub(crate) tally: Arc<Tally>,
+    /// Those that calls have submitted, the oldest first.
+    nested: Mutex<Vec<Arc<Job>>>,
+    /// How much is held for them.
+    pub(super) nested_bytes: NestedBytes,
+    /// Which of its tasks of numbers submit calls, as far as they have done it.
+    nesting_tasks: Vec<AtomicBool>,
     /// Workers that serve it, or are being started to.
     pub(crate) workers: AtomicUsize,
     /// Whether those that serve it sleep while calls wait, so that one more has to come.
@@ -227,6 +234,7 @@ impl ModuleState {
         let Variant { artifact, mut service, granted, directories, initializer, model } = variant;
         service.directories = directories::describe(&directories);
         let load = service.to_file()?;
+        let nesting_tasks = catalog.tasks.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Arc::new(Self {
             name,
             catalog,
@@ -244,6 +252,9 @@ impl ModuleState {
             turn: AtomicU32::new(0),
             jobs: Mutex::new(Vec::new()),
             tally,
+            nested: Mutex::default(),
+            nested_bytes: NestedBytes::default(),
+            nesting_tasks,
             workers: AtomicUsize::new(0),
             is_short_handed: AtomicBool::new(false),
             last_seated: AtomicU64::new(0),
@@ -259,9 +270,17 @@ impl ModuleState {
     }
 
     /// Puts a chunk where every worker of this module looks.
+    ///
+    /// Nested calls go back to their job, where those who may run nothing else find them.
     pub(crate) fn queue(&self, chunk: Chunk) {
-        self.note_priority(chunk.priority());
-        self.queues[chunk.priority() as usize].push(chunk.waiting_since(Instant::now()));
+        if let Some(lineage) = chunk.job().lineage.clone() {
+            let (job, calls) = chunk.into_parts();
+            job.give_back(calls);
+            lineage.ring_all();
+        } else {
+            self.note_priority(chunk.priority());
+            self.queues[chunk.priority() as usize].push(chunk.waiting_since(Instant::now()));
+        }
         if self.is_quarantined() {
             // It may have come after the queue was cleared.
             self.give_up();
@@ -303,6 +322,57 @@ impl ModuleState {
     /// Strikes a job off the list.
     pub(crate) fn unlist(&self, job: &Arc<Job>) {
         self.jobs().retain(|listed| !Arc::ptr_eq(listed, job));
+    }
+
+    fn nested(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {
+        self.nested.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists a job that a call has submitted.
+    pub(crate) fn list_nested(&self, job: Arc<Job>) {
+        if self.is_quarantined() {
+            job.cancel(None);
+        }
+        self.nested().push(job);
+    }
+
+    /// Strikes it off.
+    pub(crate) fn unlist_nested(&self, job: &Arc<Job>) {
+        self.nested().retain(|listed| !Arc::ptr_eq(listed, job));
+    }
+
+    /// Whether there are calls to be taken that descend from the call of this family.
+    pub(crate) fn has_nested(&self, family: u64) -> bool {
+        self.nested().iter().any(|job| descends(job, family) && job.backlog() > 0)
+    }
+
+    /// Takes nested calls: of the oldest job, which is the largest as a rule, or, for a worker whose call waits, of the
+    /// newest that this call waits for, which is soonest done.
+    pub(crate) fn take_nested(&self, family: Option<u64>, workers: usize) -> Option<Chunk> {
+        let nested = self.nested();
+        match family {
+            None => nested.iter().find_map(|job| job.cut(workers)),
+            Some(family) => {
+                nested.iter().rev().filter(|job| descends(job, family)).find_map(|job| job.cut(workers))
+            }
+        }
+    }
+
+    /// How deep calls may be nested.
+    pub(crate) fn nested_calls_max(&self) -> u32 {
+        self.service.limits.nested_calls
+    }
+
+    /// Notes that a task of numbers submits calls: from now on its calls are run by themselves.
+    pub(crate) fn note_nesting(&self, task: usize) {
+        // Relaxed: whoever has not seen it yet has the call run once more in vain.
+        self.nesting_tasks[task].store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a task of numbers is known to submit calls.
+    pub(crate) fn nests(&self, task: usize) -> bool {
+        // Relaxed: as above.
+        self.nesting_tasks[task].load(Ordering::Relaxed)
     }
 
     /// Whether each run of it is to be like any other.
@@ -360,7 +430,8 @@ impl ModuleState {
     pub(crate) fn backlog(&self) -> u64 {
         let queued = self.queues.iter().map(|queue| queue.len() as u64).sum::<u64>();
         let of_jobs = self.jobs().iter().map(|job| job.backlog()).fold(0, u64::saturating_add);
-        queued.saturating_add(of_jobs)
+        let nested = self.nested().iter().map(|job| job.backlog()).fold(0, u64::saturating_add);
+        queued.saturating_add(of_jobs).saturating_add(nested)
     }
 
     /// Asks for one more worker, whatever the number of those that sleep.
@@ -463,6 +534,8 @@ impl ModuleState {
         for job in jobs {
             job.cancel(None);
         }
+        // Their families strike them off.
+        self.nested().iter().for_each(|job| job.cancel(None));
         while let Some(chunk) = self.queues.iter().find_map(deques::take) {
             chunk.job().cancel(None);
         }
@@ -479,6 +552,8 @@ impl ModuleState {
         for job in jobs {
             job.cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
         }
+        // Their families strike them off.
+        self.nested().iter().for_each(|job| job.cancel(None));
         while let Some(chunk) = self.queues.iter().find_map(deques::take) {
             chunk.job().cancel(Some(Failure::new(0, FailureKind::Cancelled, message)));
         }
@@ -494,6 +569,10 @@ impl ModuleState {
             .task(name)
             .ok_or_else(|| Error::new(ErrorKind::UnknownTask, unknown_task(&self.name, &self.catalog, name)))
     }
+}
+
+fn descends(job: &Job, family: u64) -> bool {
+    job.lineage.as_ref().is_some_and(|lineage| lineage.descends_from(family))
 }
 
 /// Most tasks that an error lists.

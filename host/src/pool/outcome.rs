@@ -157,8 +157,9 @@ impl Failure {
             EndKind::Failed => FailureKind::Failed,
             EndKind::Refused => FailureKind::Refused,
             EndKind::Panicked => FailureKind::Panicked,
-            // A worker that reports a return as a failure has a message that makes no sense; so be it.
-            EndKind::Trapped | EndKind::Returned => FailureKind::Trapped,
+            // A worker that reports a return as a failure has a message that makes no sense; so be it. One that wants to
+            // nest in a batch is run again before it comes to this.
+            EndKind::Trapped | EndKind::Returned | EndKind::Nests => FailureKind::Trapped,
             EndKind::Exited => FailureKind::Exited(code),
             EndKind::OutOfMemory => FailureKind::OutOfMemory,
             EndKind::OutputTooLarge => FailureKind::OutputTooLarge,

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::chunk::Chunk;
 use super::job::{Job, Verdict};
@@ -20,6 +20,8 @@ use crate::schedule::ledger::Ledger;
 pub(crate) struct Running {
     pub(super) generation: u32,
     pub(super) job: Arc<Job>,
+    /// How it is run.
+    pub(super) entry: Entry,
     /// Index of the chunk's first call in its job.
     first: u64,
     pub(super) count: u32,
@@ -43,11 +45,12 @@ pub(crate) struct Running {
 
 impl Running {
     /// Opens the book of a chunk of `count` calls, the first of which has index `first`.
-    pub(super) fn new(generation: u32, job: Arc<Job>, first: u64, count: u32) -> Self {
-        let result_at = results_start(job.work.entry, count);
+    pub(super) fn new(generation: u32, job: Arc<Job>, entry: Entry, first: u64, count: u32) -> Self {
+        let result_at = results_start(entry, count);
         Self {
             generation,
             job,
+            entry,
             first,
             count,
             ledger: Ledger::new(count),
@@ -89,7 +92,7 @@ impl Running {
         if calls.is_empty() {
             return Ok(());
         }
-        match self.job.work.entry {
+        match self.entry {
             Entry::Batch => self.take_batch(calls, post, worker, retries)?,
             Entry::Each | Entry::Pull(_) | Entry::Command => {
                 self.take_entries(calls, post, worker, retries)?
@@ -129,6 +132,11 @@ impl Running {
         for failure in failures {
             self.returned_cells(start..failure.call, post, worker);
             start = failure.call + 1;
+            if failure.kind == EndKind::Nests {
+                self.job.work.module.note_nesting(self.job.work.task);
+                retries.push(self.chunk(failure.call..failure.call + 1));
+                continue;
+            }
             let told = self.told(failure.call, failure.kind, &failure.detail);
             self.fail(told, worker, retries);
         }
@@ -159,7 +167,7 @@ impl Running {
         let heads = post.read_heads(self.generation, calls.clone(), self.result_at)?;
         let most = self.job.work.terms.result_bytes_max;
         let is_too_long = |head: &EntryHead| head.kind == EndKind::Returned && head.length as u64 > most;
-        if matches!(self.job.work.entry, Entry::Pull(_) | Entry::Command) && heads.iter().any(is_too_long) {
+        if matches!(self.entry, Entry::Pull(_) | Entry::Command) && heads.iter().any(is_too_long) {
             return Err(Lie("a result is longer than it may be"));
         }
         self.ledger.accept(calls.end);
@@ -207,11 +215,7 @@ impl Running {
             }
         };
         if let Verdict::Retry(rest) = verdict {
-            let chunk = Chunk::new(Arc::clone(&self.job), index..index + 1);
-            retries.push(match rest {
-                Duration::ZERO => chunk,
-                rest => chunk.not_before(Instant::now() + rest),
-            });
+            retries.push(Chunk::retry(Arc::clone(&self.job), index, rest));
         }
     }
 
@@ -233,7 +237,7 @@ impl Running {
         self.freed_at = Some(taken);
         self.used = SLOT_BYTES;
         self.failure_at = 0;
-        self.result_at = results_start(self.job.work.entry, self.count);
+        self.result_at = results_start(self.entry, self.count);
         post.taken(self.generation, taken);
     }
 
@@ -261,6 +265,11 @@ impl Running {
         if !self.was_cut {
             self.job.learn(u64::from(self.count), busy_ns);
         }
+    }
+
+    /// Whether whoever helps the call of this family may run it; anybody else may run anything.
+    pub(super) fn is_for(&self, family: Option<u64>) -> bool {
+        family.is_none_or(|family| self.job.lineage.as_ref().is_some_and(|job| job.descends_from(family)))
     }
 
     /// How many calls nobody has claimed, about.

@@ -6,11 +6,15 @@
 //! Feeding a worker is a role, not a thread. The seat's feeder thread has it most of the time; a caller who finds the
 //! worker idle takes it over, hands its one call across directly, and gives it back.
 
+mod parking;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
+use super::job::Job;
 use super::module::{ModuleState, Record};
+use super::nesting::Family;
 use super::objects::Granted;
 use super::outcome::{Failure, FailureKind};
 use super::relief::HELD_UP_MIN;
@@ -19,11 +23,14 @@ use super::tally::Count;
 use super::watch::{self, Place, Reason, Watch};
 use crate::channel::control::{Control, WorkerSays, quoted};
 use crate::channel::layout::{RING_BYTES, SLOTS};
-use crate::channel::order::{Entry, Order, slot_of};
+use crate::channel::order::{Entry, Inputs, Order, slot_of};
 use crate::channel::post::{Lie, Post};
-use crate::channel::ring::{self, Stream};
+use crate::channel::request::{Asks, Assembler, Request};
+use crate::channel::ring::{self, Kind, Stream};
 use crate::process::child::{Child, Exit};
 use crate::sandbox::host_calls::HostCall;
+
+use self::parking::Parked;
 
 /// How long a worker may take to stand still after it was told to.
 const STOP_TIME_MAX: Duration = Duration::from_millis(100);
@@ -44,6 +51,13 @@ pub(crate) struct Service {
     /// Number of the last order.
     generation: u32,
     slots: [Option<Running>; SLOTS],
+    /// Calls that wait for calls of their own, in the order in which they lie on the worker's stack.
+    parked: Vec<Parked>,
+    /// What the running call has submitted.
+    family: Option<Family>,
+    requests: Assembler,
+    /// How many requests the worker had written when they were looked for last.
+    requests_seen: u32,
     lines: ring::Reader,
     /// Bytes that were printed since calls last came back, line ends included.
     printed_bytes: u64,
@@ -59,6 +73,8 @@ pub(crate) struct Service {
 enum Sentence {
     /// For a call that had to be stopped.
     Call(Place, Reason),
+    /// For the time of the call that waits at this level of its stack.
+    Parked(usize),
     /// For what it wrote.
     Lied(Lie),
 }
@@ -111,6 +127,10 @@ impl Service {
             record,
             generation: 0,
             slots: [None, None],
+            parked: Vec::new(),
+            family: None,
+            requests: Assembler::default(),
+            requests_seen: 0,
             lines: ring::Reader::default(),
             printed_bytes: 0,
             watch: Watch::default(),
@@ -121,7 +141,7 @@ impl Service {
 
     /// Whether it has nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
-        self.slots.iter().all(Option::is_none)
+        self.has_nothing_posted() && !self.is_parked()
     }
 
     /// Whether another chunk can be posted.
@@ -144,7 +164,8 @@ impl Service {
         let front = self.oldest().and_then(|generation| self.slots[slot_of(generation)].as_ref());
         let is_ready =
             |front: &Running| self.post.has_ended(front.generation) || front.wants_room(&self.post);
-        self.child.death().is_some() || front.is_none_or(is_ready)
+        let has_requests = self.post.requests() != self.requests_seen;
+        self.child.death().is_some() || has_requests || front.map_or_else(|| self.has_parked_news(), is_ready)
     }
 
     /// How long to sleep at most before the running call is looked at again.
@@ -154,7 +175,10 @@ impl Service {
             Some(slept) => watch::interval_asleep(slept, self.watch.left(limit, Instant::now())),
             None => watch::interval(limit),
         };
-        limits.map(interval).min().unwrap_or(watch::interval(None))
+        let now = Instant::now();
+        let of_parked =
+            self.parked.iter().map(|parked| watch::interval_asleep(parked.ran(now), parked.left(now)));
+        limits.map(interval).chain(of_parked).min().unwrap_or(watch::interval(None))
     }
 
     /// Posts a chunk; what does not fit its slot comes back. `hot` tells that a caller spins for the answer.
@@ -166,7 +190,8 @@ impl Service {
         let generation = self.generation.wrapping_add(1);
         let slot = slot_of(generation);
         assert!(self.slots[slot].is_none(), "slot {slot} is taken");
-        let rest = chunk.split_off(chunk_calls_max(chunk.job().work.entry, chunk.job().work.width));
+        let entry = chunk.job().entry();
+        let rest = chunk.split_off(chunk_calls_max(entry, chunk.job().work.width));
         let (inputs, count) = chunk.job().source.fill(chunk.calls(), self.post.inputs(generation));
         let rest = match (chunk.split_off(u64::from(count)), rest) {
             // Both are the end of one range.
@@ -175,25 +200,8 @@ impl Service {
         };
         let waits_since = chunk.waits_since();
         let (job, calls) = chunk.into_parts();
-        let terms = &job.work.terms;
-        let order = Order {
-            generation,
-            task: job.work.task as u32,
-            count,
-            entry: job.work.entry,
-            inputs,
-            fresh: terms.fresh,
-            recycle: terms.recycle,
-            hot,
-            timed: terms.timed,
-            printed_bytes_max: terms.printed_bytes_max,
-            result_bytes_max: terms.result_bytes_max,
-            fuel: terms.fuel,
-            first: calls.start,
-            job: job.number,
-            attempt: job.attempt(calls.start),
-        };
-        let running = Running::new(generation, job, calls.start, count);
+        let order = Order { count, inputs, hot, ..order_of(&job, entry, generation, calls.start) };
+        let running = Running::new(generation, job, entry, calls.start, count);
         self.module.tally.add(Count::Chunks, 1);
         if let Some(since) = waits_since {
             self.module.tally.add_wait(running.posted.saturating_duration_since(since), count.into());
@@ -210,9 +218,12 @@ impl Service {
             self.condemn(Sentence::Lied(lie));
         }
         self.watch_call();
-        self.held_up_since = match self.blocked_on() {
-            Some(_) => self.held_up_since.or_else(|| Some(Instant::now())),
-            None => None,
+        self.watch_parked();
+        self.resume();
+        let waits_for_others = self.is_parked() && self.has_nothing_posted();
+        self.held_up_since = match self.blocked_on().is_some() || waits_for_others {
+            true => self.held_up_since.or_else(|| Some(Instant::now())),
+            false => None,
         };
         tended
     }
@@ -230,6 +241,24 @@ impl Service {
         if self.sentence.is_some() {
             return Ok(());
         }
+        self.requests_seen = self.post.requests();
+        if let Some(wait) = self.take_once(worker, on_line, tended)? {
+            // It stands still since it asked, so that everything that it has finished is seen by now.
+            if self.take_once(worker, on_line, tended)?.is_some() {
+                return Err(Lie("it waits twice at a time"));
+            }
+            self.park(&wait, tended)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what is there; returns the request of a call that waits.
+    fn take_once(
+        &mut self,
+        worker: usize,
+        on_line: &OnLine,
+        tended: &mut Tended,
+    ) -> Result<Option<Request>, Lie> {
         // What a call printed is out before its result is: the counts are read first, then the lines are taken, which
         // all calls that are counted have printed before, and only then the results. And in this order: everything
         // below `ended` is finished, so a count read afterwards is the final one. The newest order is looked at first:
@@ -247,7 +276,8 @@ impl Service {
             // Its room would be given to another order before the worker has come to this one.
             return Err(Lie("it ended a chunk before the one before it"));
         }
-        self.drain(on_line)?;
+        let requests = self.drain(on_line)?;
+        let wait = self.heed_all(requests, tended)?;
         for (generation, has_ended, finished) in seen {
             let slot = slot_of(generation);
             let is_front = self.oldest() == Some(generation);
@@ -270,24 +300,53 @@ impl Service {
                 running.check_end()?;
             }
         }
-        Ok(())
+        self.drop_ended_family();
+        Ok(wait)
     }
 
-    /// Takes the lines that were printed, as long as they are no more than calls may print.
-    fn drain(&mut self, on_line: &OnLine) -> Result<(), Lie> {
+    /// Does what calls ask for; returns the request of one that waits, which is the last.
+    fn heed_all(&mut self, requests: Vec<Request>, tended: &mut Tended) -> Result<Option<Request>, Lie> {
+        let mut wait = None;
+        for request in requests {
+            if wait.is_some() {
+                return Err(Lie("it waits in a call and goes on"));
+            }
+            self.heed(&request)?;
+            tended.opens_window = true;
+            wait = matches!(request.asks, Asks::Wait { .. }).then_some(request);
+        }
+        Ok(wait)
+    }
+
+    /// Takes the lines that were printed, as long as they are no more than calls may print, and returns requests.
+    fn drain(&mut self, on_line: &OnLine) -> Result<Vec<Request>, Lie> {
         let started = Instant::now();
-        let drained = self.post.drain(&mut self.lines, |stream, line| {
-            self.printed_bytes += line.len() as u64 + 1;
-            on_line(stream, line);
+        let (mut requests, mut is_garbled) = (Vec::new(), false);
+        let drained = self.post.drain(&mut self.lines, |kind, bytes| match kind {
+            Kind::Line(stream) => {
+                self.printed_bytes += bytes.len() as u64 + 1;
+                on_line(stream, bytes);
+            }
+            Kind::Request if is_garbled => {}
+            Kind::Request => match self.requests.take(bytes) {
+                Ok(request) => requests.extend(request),
+                Err(_) => is_garbled = true,
+            },
         });
-        // Whoever takes the lines may be slow, and a full ring holds the worker up: that is not the call's time.
-        self.watch.forgive(started.elapsed());
         drained?;
+        if is_garbled {
+            return Err(Lie("what it asks for means nothing"));
+        }
+        if requests.is_empty() {
+            // Whoever takes the lines may be slow, and a full ring holds the worker up: that is not the call's time.
+            // Asking is, or a call could ask for ever.
+            self.watch.forgive(started.elapsed());
+        }
         if self.printed_bytes > self.printable_bytes() {
             // The worker is to see to that; and it could go on for ever, for time that lines take is not counted.
             return Err(Lie("it printed more than a call may"));
         }
-        Ok(())
+        Ok(requests)
     }
 
     /// Most bytes that can be printed from one time that calls come back to the next: what one call may print, once
@@ -312,13 +371,15 @@ impl Service {
         self.post.trim(running.generation, running.used);
     }
 
-    /// Takes the upper half of the unclaimed calls of the slot that has most of them, for a thief.
-    pub(crate) fn cut(&mut self) -> Option<Chunk> {
+    /// Takes the upper half of the unclaimed calls of the slot that has most of them, for a thief; one that helps a call
+    /// gets none but what that waits for.
+    pub(crate) fn cut(&mut self, family: Option<u64>) -> Option<Chunk> {
         if self.sentence.is_some() {
             return None;
         }
         let post = &self.post;
-        let richest = self.slots.iter_mut().flatten().max_by_key(|running| running.rest(post))?;
+        let running = self.slots.iter_mut().flatten().filter(|running| running.is_for(family));
+        let richest = running.max_by_key(|running| running.rest(post))?;
         let job = Arc::clone(&richest.job);
         richest.cut(post, |rest| job.steal_size(rest))
     }
@@ -334,7 +395,13 @@ impl Service {
 
     /// How many calls are unclaimed in all slots, about.
     pub(crate) fn rest(&self) -> u32 {
-        self.slots.iter().flatten().map(|running| running.rest(&self.post)).sum()
+        self.rest_for(None)
+    }
+
+    /// The same of what the call of a family waits for.
+    pub(crate) fn rest_for(&self, family: Option<u64>) -> u32 {
+        let running = self.slots.iter().flatten().filter(|running| running.is_for(family));
+        running.map(|running| running.rest(&self.post)).sum()
     }
 
     /// Looks how far the worker is, and stops it if the call that runs has had its time or nobody wants it.
@@ -352,7 +419,8 @@ impl Service {
         };
         let (place, progress, is_running) = self.place(front);
         let ran = self.watch.look(place, Instant::now());
-        let is_wanted = front.job.wants(front.index(place.call));
+        // Ending it would end the calls that wait below it, too.
+        let is_wanted = front.job.wants(front.index(place.call)) || self.is_any_parked_wanted();
         let reason = watch::judge(ran, front.job.work.terms.time_max, is_wanted, is_running);
         if let Some(reason) = reason {
             self.stop_look_kill(place, progress, reason);
@@ -372,7 +440,10 @@ impl Service {
 
     /// Stops the call that the worker sleeps in: it waits for another that no worker can be found for.
     pub(crate) fn starve(&mut self) {
-        if self.sentence.is_some() || self.child.death().is_some() || self.blocked_on().is_none() {
+        if self.sentence.is_some() || self.child.death().is_some() {
+            return;
+        }
+        if self.starve_parked() || self.blocked_on().is_none() {
             return;
         }
         let front = self.oldest().and_then(|generation| self.slots[slot_of(generation)].as_ref());
@@ -407,6 +478,7 @@ impl Service {
                 running.abandon();
             }
         }
+        self.parked.drain(..).for_each(Parked::abandon);
     }
 
     fn condemn(&mut self, sentence: Sentence) {
@@ -418,14 +490,14 @@ impl Service {
     pub(crate) fn bury(mut self, exit: Exit, worker: usize, on_line: &OnLine) -> Remains {
         let mut chunks = Vec::new();
         let had_work = !self.is_idle();
-        let was_stopped = matches!(self.sentence, Some(Sentence::Call(..)));
+        let was_stopped = matches!(self.sentence, Some(Sentence::Call(..) | Sentence::Parked(_)));
         self.module.tally.add(if was_stopped { Count::WorkersStopped } else { Count::WorkersLost }, 1);
         let mut charged = None;
         let said = self.control.receive::<WorkerSays>(Duration::ZERO).ok();
         let is_honest = !matches!(self.sentence, Some(Sentence::Lied(_)));
         if is_honest {
             // A lie that shows only now changes nothing: what was taken is taken, the rest is given out again.
-            let _ = self.post.drain(&mut self.lines, on_line);
+            let _ = self.drain(on_line);
         }
         let progress = self.post.progress();
         for generation in self.generations().collect::<Vec<_>>() {
@@ -436,11 +508,13 @@ impl Service {
                 let _ = running.take(finished, &self.post, worker, &mut chunks);
             }
             let named = progress.filter(|(of, _)| *of == generation).map(|(_, call)| call);
-            if let (Entry::Batch, Some(call), true) = (running.job.work.entry, named, is_honest) {
+            if let (Entry::Batch, Some(call), true) = (running.entry, named, is_honest) {
                 running.take_until(call, &self.post, worker, &mut chunks);
             }
             let outstanding = running.ledger.outstanding();
             let call = self.condemned(generation).filter(|call| outstanding.contains(call)).or(named);
+            // Where a call below has run out of time, the one on top has done nothing.
+            let call = call.filter(|_| !matches!(self.sentence, Some(Sentence::Parked(_))));
             let burial = running.ledger.bury(outstanding.start, call);
             if let Some(call) = burial.charged {
                 charged = Some(running.index(call));
@@ -454,6 +528,7 @@ impl Service {
             let untouched = burial.untouched.into_iter().filter(|calls| !calls.is_empty());
             chunks.extend(untouched.map(|calls| running.chunk(calls)));
         }
+        self.bury_parked(exit, worker, &mut chunks);
         let story = match (&self.sentence, said) {
             (Some(Sentence::Lied(Lie(lie))), _) => format!("broke the protocol ({lie})"),
             (_, Some(WorkerSays::Panicked(message))) => {
@@ -540,5 +615,28 @@ impl Service {
                 Failure::new(index, FailureKind::WorkerLost(exit), text)
             }
         }
+    }
+}
+
+/// An order of one call of a job, which is entered so.
+fn order_of(job: &Job, entry: Entry, generation: u32, first: u64) -> Order {
+    let terms = &job.work.terms;
+    Order {
+        generation,
+        task: job.work.task as u32,
+        count: 1,
+        entry,
+        inputs: Inputs::Blobs,
+        fresh: terms.fresh,
+        recycle: terms.recycle,
+        resumes: false,
+        hot: false,
+        timed: terms.timed,
+        printed_bytes_max: terms.printed_bytes_max,
+        result_bytes_max: terms.result_bytes_max,
+        fuel: terms.fuel,
+        first,
+        job: job.number,
+        attempt: job.attempt(first),
     }
 }

@@ -410,11 +410,11 @@ impl Shared {
                 // Burying and replacing is the feeder's work.
                 return;
             }
-            let retries = service.tend(lent.number, &*self.on_line).retries;
+            let tended = service.tend(lent.number, &*self.on_line);
             let (is_idle, has_news, mut interval) =
                 (service.is_idle(), service.has_news(), service.interval());
             let is_unclaimed = has_waited && service.rest() > 0;
-            let is_held_up = service.is_held_up();
+            let (is_held_up, is_parked) = (service.is_held_up(), service.is_parked());
             drop(state);
             if is_held_up {
                 match relieve(self, &job.work.module) {
@@ -423,8 +423,12 @@ impl Shared {
                     Relief::Expected | Relief::Opened => interval = interval.min(EXPECTED_TIME),
                 }
             }
-            self.requeue(retries);
-            if is_unclaimed {
+            self.requeue(tended.retries);
+            if is_parked {
+                // Finding calls for it is the feeder's work.
+                return;
+            }
+            if is_unclaimed || tended.opens_window {
                 // The worker stands still; a sibling may take the call.
                 self.lobby.bell().ring();
             }

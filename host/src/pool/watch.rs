@@ -56,6 +56,16 @@ impl Watch {
         }
     }
 
+    /// Since when the call that was seen last has run.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.seen.map(|(_, since)| since)
+    }
+
+    /// Notes that a call goes on at this place which began to run at that time.
+    pub(crate) fn begin(&mut self, place: Place, since: Instant) {
+        *self = Self { seen: Some((place, since)), is_pardoned: false };
+    }
+
     /// How much of its time the call that was seen last has left.
     pub(crate) fn left(&self, time_max: Option<Duration>, now: Instant) -> Option<Duration> {
         let (_, since) = self.seen?;

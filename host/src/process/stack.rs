@@ -13,6 +13,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Most bytes of stack that any guest may have.
 pub(crate) const GUEST_BYTES_MAX: u64 = 16 << 20;
 
+/// Bytes for guests that wait for calls which run above them on the same stack, and for those calls. The kernel keeps at
+/// least 128 MiB free below a main thread's stack, whatever its limit.
+const NESTED_BYTES: u64 = 72 << 20;
+
+/// Bytes of our own on the stack for each such call.
+const LEVEL_BYTES: u64 = 64 << 10;
+
 /// Bytes for host functions, which run above the guest's frames, and for what this process does below them.
 const HOST_BYTES: u64 = 4 << 20;
 
@@ -32,7 +39,7 @@ pub(crate) fn make_room() {
 
 /// The limit to ask for; none is no limit.
 fn wanted(current: Option<u64>, maximum: Option<u64>) -> Option<u64> {
-    let enough = (GUEST_BYTES_MAX + HOST_BYTES).min(maximum.unwrap_or(u64::MAX));
+    let enough = (NESTED_BYTES + HOST_BYTES).min(maximum.unwrap_or(u64::MAX));
     current.map(|current| current.max(enough))
 }
 
@@ -53,17 +60,43 @@ pub(crate) fn check_room(guest_bytes: u64) -> io::Result<()> {
     )))
 }
 
+/// How many calls this process's main stack has room for on top of a waiting one, of guests with so much stack each.
+pub(crate) fn nested_levels(guest_bytes: u64) -> u32 {
+    levels(ROOM_BYTES.get().copied().unwrap_or(0), guest_bytes)
+}
+
+/// The same where the system allows as much stack as is asked for.
+pub(crate) fn nested_levels_expected(guest_bytes: u64) -> u32 {
+    levels(NESTED_BYTES + HOST_BYTES, guest_bytes)
+}
+
+fn levels(room: u64, guest_bytes: u64) -> u32 {
+    let room = room.min(NESTED_BYTES + HOST_BYTES).saturating_sub(HOST_BYTES);
+    // The lowest of the guests is no level of nesting.
+    (room / guest_bytes.saturating_add(LEVEL_BYTES)).saturating_sub(1) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn there_are_as_many_levels_as_fit() {
+        let mib = 1 << 20;
+        assert_eq!(levels(u64::MAX, mib), 66);
+        assert_eq!(levels(8 * mib, mib), 2);
+        assert_eq!(levels(0, mib), 0);
+        assert_eq!(levels(u64::MAX, u64::MAX), 0);
+        assert_eq!(nested_levels_expected(16 * mib), 3);
+    }
+
+    #[test]
     fn the_limit_is_raised_as_far_as_it_may_be_and_never_lowered() {
-        let enough = GUEST_BYTES_MAX + HOST_BYTES;
+        let enough = NESTED_BYTES + HOST_BYTES;
         assert_eq!(wanted(None, None), None);
         assert_eq!(wanted(Some(8 << 20), None), Some(enough));
         assert_eq!(wanted(Some(8 << 20), Some(10 << 20)), Some(10 << 20));
-        assert_eq!(wanted(Some(64 << 20), Some(64 << 20)), Some(64 << 20));
+        assert_eq!(wanted(Some(90 << 20), Some(90 << 20)), Some(90 << 20));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use wasmpool_abi::{NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
 
 use super::driver::{Number, SIGNATURES_MAX, Signature};
 use super::outline::{Names, Outline};
-use super::{shared, wasi};
+use super::{nesting, shared, wasi};
 
 pub(crate) use super::outline::{Import, ImportKind, OutlineError};
 
@@ -206,6 +206,17 @@ impl Catalog {
     }
 }
 
+impl Catalog {
+    /// Whether its tasks can submit calls.
+    pub(crate) fn nests(&self) -> bool {
+        let is_submit = |import: &Import| {
+            import.module == wasmpool_abi::IMPORT_MODULE
+                && import.name == wasmpool_abi::nesting::IMPORT_SUBMIT
+        };
+        self.imports.iter().any(is_submit)
+    }
+}
+
 /// Edit distance with swapped neighbours counted once, blind to case.
 fn distance(left: &str, right: &str) -> usize {
     strsim::osa_distance(&left.to_lowercase(), &right.to_lowercase())
@@ -215,7 +226,9 @@ fn is_granted(import: &Import) -> bool {
     let ImportKind::Function(Some(signature)) = &import.kind else { return false };
     match import.module.as_str() {
         wasmpool_abi::IMPORT_MODULE => {
-            let own = pull_loop_function(&import.name).or_else(|| shared::signature(&import.name));
+            let own = pull_loop_function(&import.name)
+                .or_else(|| shared::signature(&import.name))
+                .or_else(|| nesting::signature(&import.name));
             own.as_ref() == Some(signature)
         }
         wasi::MODULE => wasi::signature(&import.name).as_ref() == Some(signature),

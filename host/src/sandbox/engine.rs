@@ -180,12 +180,15 @@ fn config(role: Role<'_>, code: CodeKind) -> Config {
 /// The pool of instances: room for one call at a time, for kept instances and for drivers.
 fn pool(limits: &WorkerLimits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(INSTANCES_TOTAL);
+    // An instance for each call that may run on top of another, with one memory and one table, as most modules have; one
+    // that has more has fewer levels.
+    let nested = limits.instance.nested_calls;
+    pool.total_core_instances(INSTANCES_TOTAL.saturating_mul(1 + nested));
     pool.max_core_instance_size(INSTANCE_BYTES_MAX);
-    pool.total_memories(MEMORIES_TOTAL);
+    pool.total_memories(MEMORIES_TOTAL + nested);
     pool.max_memories_per_module(MEMORIES_PER_MODULE_MAX);
     pool.max_memory_size(memory_bytes(limits.instance.memory_bytes));
-    pool.total_tables(TABLES_TOTAL);
+    pool.total_tables(TABLES_TOTAL + nested);
     pool.max_tables_per_module(TABLES_PER_MODULE_MAX);
     pool.table_elements(TABLE_ELEMENTS_MAX);
     pool.linear_memory_keep_resident(limits.keep_resident_bytes.min(KEEP_RESIDENT_BYTES_MAX));

@@ -11,6 +11,7 @@ use super::files::{Directory, Files};
 use super::host_calls::HostCall;
 use super::initializer::Errand;
 use super::memory::{self, Extent, Protected};
+use super::nesting::Nesting;
 use super::program::Program;
 use super::replay::Replay;
 use super::shared::{Belongings, Leftover, Shared};
@@ -58,6 +59,7 @@ pub(crate) struct Guest {
     /// The call that the accounts (what was printed, refused and said) are about.
     accounted: Option<u32>,
     pub(super) shared: Shared,
+    pub(super) nesting: Nesting,
     /// Whether it must not begin another call.
     is_spent: bool,
     /// Whether others will start where it stands when its initializer has run.
@@ -90,6 +92,8 @@ pub(super) struct Pull {
     pub(super) claimed: Option<u32>,
     /// Asked for, not yet ended.
     pub(super) running: Option<u32>,
+    /// Its input is still where it was: not once it has waited for others.
+    pub(super) has_input: bool,
     /// Calls that the running entry of a pull loop may still start. None outside of one: a start function, or a task of
     /// numbers, would run them where they were not meant to run, and know what fresh instances must not.
     pub(super) calls_left: u64,
@@ -125,6 +129,7 @@ impl Guest {
                 codec: Codec::Json,
                 claimed: None,
                 running: None,
+                has_input: false,
                 calls_left: 0,
                 errand: None,
                 timed: false,
@@ -133,6 +138,7 @@ impl Guest {
             panic: None,
             accounted: None,
             shared: Shared::new(belongings, limits.objects),
+            nesting: Nesting::new(),
             is_spent: false,
             is_model: false,
             files: Files::new(directories),
@@ -190,9 +196,21 @@ impl Guest {
     pub(super) fn begin(&mut self, call: u32) {
         self.desk.begin(call);
         self.begin_accounts(Some(call));
+        self.nesting.begin();
         if self.pull.timed {
             self.pull.started = Instant::now();
         }
+    }
+
+    /// Goes on with the call that has waited for others, which is call 0 of the order that brought the answer.
+    pub(super) fn resume(&mut self) {
+        self.desk.begin(0);
+        if self.pull.running.is_some() {
+            self.pull.running = Some(0);
+            self.pull.has_input = false;
+        }
+        // The same call, by another name.
+        self.accounted = Some(0);
     }
 
     /// Begins the accounts of the call that runs now, if they are another one's. Whoever adds to them, or reads them,
@@ -455,6 +473,7 @@ fn next(mut caller: Caller<'_, Guest>, buffer: u32, capacity: u32) -> wasmtime::
     let Some(call) = claimed else { return Ok(NO_MORE_CALLS) };
     guest.pull.calls_left -= 1;
     guest.pull.running = Some(call);
+    guest.pull.has_input = true;
     guest.begin(call);
     let (input, fuel) = (guest.input(call), guest.fuel);
     refuel(&mut caller, fuel)?;
@@ -492,6 +511,9 @@ fn fetch(mut caller: Caller<'_, Guest>, buffer: u32) -> wasmtime::Result<()> {
     }
     let call =
         guest.pull.running.ok_or_else(|| broken_order("fetched an input while no call was running"))?;
+    if !guest.pull.has_input {
+        return Err(broken_order("fetched an input after it had waited for other calls"));
+    }
     let input = guest.input(call);
     hand_in(&mut caller, &input, buffer)
 }

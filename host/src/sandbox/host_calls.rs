@@ -1,14 +1,14 @@
 //! The functions that guests call, by number: a worker notes which one was entered last, and its supervisor names it
 //! when the worker dies.
 
-use super::{guest, shared, wasi};
+use super::{guest, nesting, shared, wasi};
 
 /// A function that guests call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostCall(u32);
 
 /// All functions, in the order of their numbers.
-const TABLES: [&[&str]; 3] = [&guest::NAMES, &shared::NAMES, &wasi::NAMES];
+const TABLES: [&[&str]; 4] = [&guest::NAMES, &shared::NAMES, &wasi::NAMES, &nesting::NAMES];
 
 impl HostCall {
     /// The function of this name.

@@ -11,9 +11,10 @@
 //! [`engine`] holds all settings. [`outline`] and [`catalog`] say what a module declares and what that means as
 //! tasks. [`driver`] writes the loops that call numeric tasks, and [`compile`] turns module and drivers into machine
 //! code. [`wasi`] and [`memory`] are what a running task sees of its host, [`files`] what it sees of the file system,
-//! [`shared`] what it sees of the objects that workers share, and [`replay`] what it sees of time and chance where both are to be the same each time. An
-//! [`allowance`] bounds what an instance takes of its host's memory. [`initializer`] runs a task in each new instance, and
-//! [`snapshot`] makes a module that begins where such an instance stood.
+//! [`shared`] what it sees of the objects that workers share, and [`replay`] what it sees of time and chance where both
+//! are to be the same each time. By [`nesting`] it calls other tasks of its module. An [`allowance`] bounds what an
+//! instance takes of its host's memory. [`initializer`] runs a task in each new instance, and [`snapshot`] makes a module
+//! that begins where such an instance stood.
 //!
 //! What is not here: processes and their confinement, regions, descriptors, scheduling. The supervisor's part never
 //! loads machine code; the worker's part never compiles.
@@ -32,6 +33,7 @@ mod guest;
 pub(crate) mod host_calls;
 mod initializer;
 pub(crate) mod memory;
+mod nesting;
 mod outline;
 mod program;
 mod replay;

@@ -8,8 +8,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmpool_abi::{Codec, FLUSH_EXPORT, INITIALIZE_EXPORT, NUMERIC_EXPORT_PREFIX, TASK_EXPORT_PREFIX};
@@ -24,11 +23,12 @@ use super::engine::{MEMORY_BYTES_MAX, WorkerLimits, worker_engine};
 use super::files::Directory;
 use super::guest::{self, Calls, Guest};
 use super::initializer::Failed;
+use super::nesting::{self, Inside, NeedsOwnEntry};
 use super::shared::{self, Belongings};
 use super::wasi::{self, Stop};
 use super::{current, driver, driver_memory, snapshot};
 use crate::channel::control::{InstanceLimits, NumericEntry, Service, TaskEntries};
-use crate::channel::desk::{Desk, Input};
+use crate::channel::desk::{Desk, Input, Next};
 use crate::channel::ending::{Detail, EndKind, Part};
 use crate::channel::order::{Entry, Inputs, Order};
 use crate::shm::object::CallEnd;
@@ -69,6 +69,10 @@ pub(crate) struct House {
     /// Where the module begins as a program.
     start: Option<ModuleExport>,
     flush: Option<ModuleExport>,
+    /// Instances for calls that run on top of others, while none does.
+    resting: Mutex<Vec<Tenant>>,
+    /// Whether the supervisor is gone without having ended this process.
+    is_abandoned: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 /// How a task is entered; looked up once, for all instances.
@@ -167,6 +171,7 @@ impl Plot {
         guest::add_to_linker(&mut linker)?;
         current::add_to_linker(&mut linker)?;
         shared::add_to_linker(&mut linker)?;
+        nesting::add_to_linker(&mut linker)?;
         #[cfg(feature = "break-out")]
         super::break_out::add_to_linker(&mut linker)?;
         Ok(House {
@@ -182,6 +187,8 @@ impl Plot {
             flush: module.get_export_index(FLUSH_EXPORT),
             module: linker.instantiate_pre(&module)?,
             snapshot,
+            resting: Mutex::default(),
+            is_abandoned: OnceLock::new(),
             service,
         })
     }
@@ -189,13 +196,19 @@ impl Plot {
 
 impl House {
     /// Takes in a tenant whose first call is the one that the desk has begun.
-    fn take_in(&self, desk: Desk, order: &Order) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
+    fn take_in(
+        self: &Arc<Self>,
+        desk: Desk,
+        order: &Order,
+        depth: u32,
+    ) -> Result<Tenant, Box<(Desk, EndKind, Detail)>> {
         let index = order.first + u64::from(desk.begun().unwrap_or(0));
         let (environment, belongings) = (Arc::clone(&self.environment), Arc::clone(&self.belongings));
         let guest = Guest::new(desk, &self.service.limits, environment, belongings, &self.directories);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| guest);
         let guest = store.data_mut();
+        guest.nesting.settle(self, depth);
         guest.prepare(order);
         guest.is_model = self.snapshot.is_some();
         if let Some(seed) = self.service.seed {
@@ -222,6 +235,11 @@ impl House {
                 Err(Box::new((vacate(store), kind, detail)))
             }
         }
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Vec<Tenant>> {
+        // For the types' sake: a worker has one thread.
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn instantiate(&self, store: &mut Store<Guest>, entry: Entry) -> wasmtime::Result<Instance> {
@@ -329,13 +347,15 @@ impl Tenant {
 
 /// A worker's desk and, where there is one, the tenant that sits at it.
 pub(crate) struct Room {
-    house: Rc<House>,
+    house: Arc<House>,
     occupant: Occupant,
     /// Nanoseconds that a call of the running batch takes, at its slowest lately; zero while unknown.
     batch_call_ns: u64,
     /// How an initializer has failed in the running order: it is not tried again in that order, for each of its calls
     /// would be an attempt.
     uninitialized: Option<(EndKind, Detail)>,
+    /// Calls that wait further down on this stack.
+    depth: u32,
 }
 
 enum Occupant {
@@ -349,10 +369,56 @@ impl Room {
     /// A room without a tenant.
     pub(crate) fn new(house: House, desk: Desk) -> Self {
         Self {
-            house: Rc::new(house),
+            house: Arc::new(house),
             occupant: Occupant::Nobody(desk),
             batch_call_ns: 0,
             uninitialized: None,
+            depth: 0,
+        }
+    }
+
+    /// Has calls that wait for others ask this, from time to time, whether there is still anybody who would tell them.
+    pub(crate) fn ask_when_waiting(&self, is_abandoned: impl Fn() -> bool + Send + Sync + 'static) {
+        // Once for each house; a second question would be the same.
+        let _ = self.house.is_abandoned.set(Box::new(is_abandoned));
+    }
+
+    /// Serves orders on top of a call that waits, until the one that has it go on; returns the desk with that one.
+    ///
+    /// Each such call has a room of its own, and so an instance of its own, which rests between two waits.
+    pub(super) fn help(house: &Arc<House>, desk: Desk, depth: u32) -> Desk {
+        let resting = house.resting().pop();
+        let occupant = match resting {
+            Some(mut tenant) => {
+                let guest = tenant.store.data_mut();
+                guest.desk = desk;
+                guest.nesting.settle(house, depth);
+                Occupant::Tenant(Box::new(tenant))
+            }
+            None => Occupant::Nobody(desk),
+        };
+        let mut room =
+            Self { house: Arc::clone(house), occupant, batch_call_ns: 0, uninitialized: None, depth };
+        loop {
+            match room.desk().next() {
+                Next::Order(order) if order.resumes => return room.leave(),
+                Next::Order(order) => room.run(&order),
+                Next::Nothing if house.is_abandoned.get().is_some_and(|ask| ask()) => std::process::exit(0),
+                Next::Nothing => {}
+            }
+        }
+    }
+
+    /// Gives the desk back; the tenant rests.
+    fn leave(mut self) -> Desk {
+        match std::mem::replace(&mut self.occupant, Occupant::Moving) {
+            Occupant::Tenant(mut tenant) => {
+                let desk = tenant.desk().lend();
+                self.house.resting().push(*tenant);
+                desk
+            }
+            Occupant::Nobody(desk) => desk,
+            Occupant::Moving => unreachable!("a tenant is exchanged within one function"),
         }
     }
 
@@ -394,7 +460,7 @@ impl Room {
             let Occupant::Nobody(desk) = std::mem::replace(&mut self.occupant, Occupant::Moving) else {
                 unreachable!("looked at just now")
             };
-            match self.house.take_in(desk, order) {
+            match self.house.take_in(desk, order, self.depth) {
                 Ok(tenant) => self.occupant = Occupant::Tenant(Box::new(tenant)),
                 Err(failed) => {
                     let (desk, kind, detail) = *failed;
@@ -433,7 +499,7 @@ impl Room {
 
     /// Runs no task: takes in a tenant, whose initializer runs, and copies what it has become.
     fn run_snapshot(&mut self, order: &Order) {
-        let house = Rc::clone(&self.house);
+        let house = Arc::clone(&self.house);
         while let Some(claimed) = self.desk().claim(|_| 1) {
             let call = claimed.start;
             self.desk().begin(call);
@@ -481,7 +547,7 @@ impl Room {
     }
 
     fn run_each(&mut self, order: &Order) {
-        let house = Rc::clone(&self.house);
+        let house = Arc::clone(&self.house);
         let task = house.entrances[order.task as usize].numeric.as_ref();
         while let Some(claimed) = self.desk().claim(|_| 1) {
             let call = claimed.start;
@@ -494,6 +560,8 @@ impl Room {
                     Err(error) => Err(self.fail(&error)),
                 },
             };
+            // Another number than before, if it has waited for other calls.
+            let call = self.desk().begun().unwrap_or(call);
             match (result, &mut self.occupant) {
                 (Ok(cells), Occupant::Tenant(tenant)) => {
                     tenant.store.data_mut().end(call, EndKind::Returned, cells.as_flattened());
@@ -527,7 +595,7 @@ impl Room {
     }
 
     fn run_batch(&mut self, order: &Order) {
-        let house = Rc::clone(&self.house);
+        let house = Arc::clone(&self.house);
         let task = house.entrances[order.task as usize].numeric.as_ref().map(|numeric| &numeric.entry);
         let results = task.map_or(0, |task| task.results as usize);
         self.desk().set_cells(results);
@@ -564,7 +632,7 @@ impl Room {
     ) -> Result<(), (u32, EndKind, Vec<u8>)> {
         self.desk().begin(calls.start);
         let started = Instant::now();
-        let house = Rc::clone(&self.house);
+        let house = Arc::clone(&self.house);
         let ran = match self.tenant(order) {
             Err((kind, detail)) => return Err((calls.start, kind, travelling(&detail))),
             Ok(tenant) => tenant.drive(&house, order, task, calls.clone()),
@@ -632,7 +700,10 @@ impl Tenant {
         let function = self.instance.get_module_export(&mut self.store, &task.export);
         let function = function.and_then(Extern::into_func).ok_or_else(not_numeric)?;
         let mut values = self.arguments(&task.entry, call);
-        let results = self.call_raw(&function, task, &mut values)?;
+        self.store.data_mut().nesting.inside = Inside::Export;
+        let results = self.call_raw(&function, task, &mut values);
+        self.store.data_mut().nesting.inside = Inside::PullLoop;
+        let results = results?;
         self.write_out()?;
         self.store.data_mut().end_sharing(CallEnd::Normal, Calls::Entered);
         Ok(results)
@@ -714,15 +785,18 @@ impl Tenant {
         let tag = self.desk().progress_tag();
         let (inputs, results) = (driver_memory::inputs(slot), driver_memory::results(slot));
         self.store.data_mut().begin(calls.start);
-        match order.inputs {
+        self.store.data_mut().nesting.inside = Inside::Batch;
+        let driven = match order.inputs {
             Inputs::Range { start } => {
                 let range = driver.range.as_ref().ok_or_else(not_numeric)?;
-                range.call(&mut self.store, (from, to, tag, inputs, results, start, 1))?;
+                range.call(&mut self.store, (from, to, tag, inputs, results, start, 1))
             }
             Inputs::Cells | Inputs::Blobs => {
-                driver.packed.call(&mut self.store, (from, to, tag, inputs, results))?;
+                driver.packed.call(&mut self.store, (from, to, tag, inputs, results))
             }
-        }
+        };
+        self.store.data_mut().nesting.inside = Inside::PullLoop;
+        driven?;
         self.write_out()
     }
 
@@ -792,6 +866,9 @@ fn judge(error: &wasmtime::Error, guest: &mut Guest) -> (EndKind, Detail) {
     let backtrace = numbered(frames);
     let with =
         |code, message: String| Detail { code, message, backtrace: backtrace.clone(), ..Detail::default() };
+    if let Some(needs) = error.downcast_ref::<NeedsOwnEntry>() {
+        return (EndKind::Nests, Detail::message(needs.to_string()));
+    }
     match error.downcast_ref::<Stop>() {
         Some(Stop::Exit(code)) => {
             // To a program that is an end like any other, and its author looks for no stack.

@@ -12,7 +12,7 @@ use wasmtime_wasi::runtime::with_ambient_tokio_runtime;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
 use super::{directories, shake_hands};
-use crate::channel::control::{Control, DirRights, Run, WorkerSays};
+use crate::channel::control::{Control, DirRights, InstanceLimits, Run, WorkerSays};
 use crate::process::jail::{Confinement, Inmate};
 use crate::process::{reentry, stack};
 use crate::sandbox::allowance::Allowance;
@@ -102,7 +102,8 @@ fn prepare(
 ) -> wasmtime::Result<(Store<Program>, Start)> {
     stack::check_room(run.limits.stack_bytes)?;
     confinement.admit(&directories::granted(directories)).map_err(wasmtime::Error::msg)?;
-    let limits = WorkerLimits { instance: run.limits, code: run.code, keep_resident_bytes: 0 };
+    let instance = InstanceLimits { nested_calls: 0, ..run.limits };
+    let limits = WorkerLimits { instance, code: run.code, keep_resident_bytes: 0 };
     let engine = worker_engine(&limits)?;
     // What serves the program's waiting needs descriptors and threads, which it must have before the jail closes.
     with_ambient_tokio_runtime(|| ());

@@ -13,6 +13,7 @@ pub(crate) mod liar;
 pub(crate) mod trial;
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::control::{
@@ -39,7 +40,7 @@ pub(crate) fn main() -> ! {
     // While the supervisor is still busy with the module, most often.
     confinement.filter_early();
     match open(&control, confinement) {
-        Ok(Some(room)) => serve(room, &control),
+        Ok(Some(room)) => serve(room, control),
         Ok(None) => std::process::exit(0),
         Err(reason) => {
             // A supervisor that no longer listens needs no reason.
@@ -144,7 +145,10 @@ fn receive_objects(control: &Control, party: Option<Party>, grants: &[Grant]) ->
     Ok(belongings)
 }
 
-fn serve(mut room: Room, control: &Control) -> ! {
+fn serve(mut room: Room, control: Control) -> ! {
+    let control = Arc::new(control);
+    let of_waiting = Arc::clone(&control);
+    room.ask_when_waiting(move || of_waiting.is_closed());
     loop {
         match room.desk().next() {
             Next::Order(order) => room.run(&order),

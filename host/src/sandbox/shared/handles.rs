@@ -63,6 +63,11 @@ impl Handles {
         self.touched.contains(&(object as u32))
     }
 
+    /// Whether the call has opened any object, closed again or not.
+    pub(super) fn any(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     /// The object of a handle.
     pub(super) fn object(&self, handle: i32) -> Option<usize> {
         let handle = handle as u32;

@@ -93,6 +93,11 @@ impl Shared {
         &self.views
     }
 
+    /// Whether the call has opened an object: it may hold it.
+    pub(super) fn has_open(&self) -> bool {
+        self.handles.any()
+    }
+
     /// Lets go of everything that the call has, which ends like this; says what views it had left behind.
     pub(super) fn end_call(&mut self, end: CallEnd) -> Leftover {
         let leftover = self.views.unmap_all(&self.belongings);
