@@ -57,10 +57,10 @@ pub mod lies {
 pub use channel::control::DirRights;
 pub use channel::ring::Stream;
 pub use pool::{
-    Builder, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, DETERMINISTIC_FUEL_DEFAULT,
-    DETERMINISTIC_TIME_DEFAULT, DIRECTORIES_MAX, Error, ErrorKind, Failure, FailureKind,
-    MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome, PRINTED_BYTES_DEFAULT, Pool, Task,
-    WORKERS_MAX,
+    Builder, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, Completed, Completion,
+    DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, DIRECTORIES_MAX, Error, ErrorKind, Failure,
+    FailureKind, Handle, Imap, MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome,
+    PRINTED_BYTES_DEFAULT, Pool, ScopeEnd, Task, WORKERS_MAX, as_completed, wait_all, wait_any,
 };
 pub use process::child::Exit;
 

@@ -37,6 +37,14 @@ pub enum ErrorKind {
     Deadline,
     /// The pool is closed.
     Closed,
+    /// The call or job was cancelled through its handle.
+    Cancelled,
+    /// Nothing had ended when the time was over. What was waited for goes on.
+    TimedOut,
+    /// What was asked makes no sense now: a result that is not there yet or was taken before, `join` before `close`.
+    Misuse,
+    /// The iterator of inputs failed or panicked.
+    Input,
 }
 
 impl Error {
@@ -51,6 +59,14 @@ impl Error {
 
     pub(crate) fn call(failure: Failure) -> Self {
         Self::new(ErrorKind::Call, failure.to_string()).with_source(failure)
+    }
+
+    /// The same for another one whom it concerns.
+    pub(crate) fn again(&self) -> Self {
+        match self.failure() {
+            Some(failure) => Self::call(failure.clone()),
+            None => Self::new(self.kind, self.message.clone()),
+        }
     }
 
     /// What sort of thing went wrong.

@@ -15,16 +15,25 @@
 
 mod admission;
 mod bounds;
+mod callbacks;
 mod cells;
 pub(crate) mod chunk;
+mod clock;
 pub(crate) mod compile;
+mod decode;
 pub(crate) mod directories;
 mod error;
 mod feeder;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod gate;
 mod gather;
+mod handle;
+mod imap;
+mod inflow;
 pub(crate) mod job;
+mod landing;
+mod life;
 pub(crate) mod limits;
 pub(crate) mod module;
 pub(crate) mod objects;
@@ -35,19 +44,24 @@ mod seat;
 mod shape;
 mod shared;
 pub(crate) mod sink;
+mod slot;
 pub(crate) mod source;
+mod stream;
 mod task;
 mod watch;
 
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use directories::DIRECTORIES_MAX;
 pub use error::{Error, ErrorKind};
+pub use handle::{Completed, Completion, Handle, as_completed, wait_all, wait_any};
+pub use imap::Imap;
+pub use life::ScopeEnd;
 pub use limits::{
     CALL_TIME_DEFAULT, DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, MEMORY_BYTES_DEFAULT,
     MODULE_BYTES_DEFAULT, PRINTED_BYTES_DEFAULT,
@@ -74,7 +88,7 @@ use crate::channel::control::{CodeKind, DirRights, Service, Wishes};
 use crate::channel::ring::Stream;
 use crate::printable::{printable, printable_name};
 use crate::process::reentry::{Executable, Role};
-use crate::process::{cores, nursery};
+use crate::process::cores;
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
 use crate::shm::object::ground::Rights;
@@ -99,7 +113,8 @@ const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
 /// A pool of worker processes.
 ///
 /// All workers are started at once when the pool is built. Dropping the pool ends them, and every call that is still
-/// under way ends as cancelled.
+/// under way ends with an error of kind [`ErrorKind::Closed`]; [`close`](Self::close) and [`join`](Self::join) let calls
+/// end first.
 ///
 /// # Examples
 ///
@@ -122,7 +137,7 @@ pub struct Pool {
     settings: Settings,
     /// Granted to all its modules.
     directories: Arc<[Arc<GrantedDirectory>]>,
-    feeders: Vec<JoinHandle<()>>,
+    feeders: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What a pool is built from; see [`Pool::builder`].
@@ -202,7 +217,7 @@ impl Pool {
     }
 
     fn load_named(&self, name: String, bytes: &[u8]) -> Result<Module, Error> {
-        if self.shared.is_closing() {
+        if self.shared.gate.is_shut() {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed"));
         }
         let Settings { limits, seed, .. } = &self.settings;
@@ -252,24 +267,6 @@ impl Pool {
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
         self.shared.open_seats().iter().filter_map(shared::Seat::pid).collect()
-    }
-
-    /// Ends the workers and waits until all of them are gone. Calls under way end as cancelled.
-    pub fn close(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.shared.close();
-        let spares = std::mem::take(&mut self.shared.spares().feeders);
-        for feeder in self.feeders.drain(..).chain(spares) {
-            // One that panicked has ended, too.
-            let _ = feeder.join();
-        }
-        // What dead workers held of shared objects is free once this returns.
-        nursery::wait_until_told();
     }
 }
 
@@ -500,19 +497,19 @@ impl Builder {
         let wishes =
             Wishes { directories: directories::access(&directories), ..self.settings.compiling.wishes };
         let (shared, deques) = Shared::new(workers, executable, wishes, unwinding_stops_here(self.on_output));
-        let mut pool = Pool {
+        let pool = Pool {
             shared,
             registry: Registry::new(),
             settings: self.settings,
             directories: directories.into(),
-            feeders: Vec::new(),
+            feeders: Mutex::default(),
         };
         for (number, deques) in deques.into_iter().enumerate() {
             let feeder = Feeder::new(Arc::clone(&pool.shared), number, deques);
             let thread = feeder.start().map_err(|error| {
                 Error::new(ErrorKind::SetUp, "a feeder thread cannot be started").with_source(error)
             })?;
-            pool.feeders.push(thread);
+            pool.feeders.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(pool)
     }

@@ -150,13 +150,19 @@ impl Service {
     pub(crate) fn interval(&self) -> Duration {
         let limits = self.slots.iter().flatten().map(|running| running.job.work.terms.time_max);
         let interval = |limit| {
-            if self.is_held_up() {
+            if self.is_held_up() && self.is_wanted() {
                 watch::interval_asleep(self.watch.left(limit, Instant::now()))
             } else {
                 watch::interval(limit)
             }
         };
         limits.map(interval).min().unwrap_or(watch::interval(None))
+    }
+
+    /// Whether anybody wants the call that the worker is at.
+    fn is_wanted(&self) -> bool {
+        let front = self.oldest().and_then(|generation| self.slots[slot_of(generation)].as_ref());
+        front.is_none_or(|front| front.job.wants(front.index(front.ledger.outstanding().start)))
     }
 
     /// Posts a chunk; what does not fit its slot comes back. `hot` tells that a caller spins for the answer.
