@@ -147,7 +147,7 @@ fn queued_calls_that_are_cancelled_never_begin() {
     let queued: Vec<_> = (0..100).map(|_| act.apply_async((says, 0, 0, 0)).expect("submitted")).collect();
     // The worker may have been given the first ones already: those behind it have not been handed out.
     for (n, handle) in queued.iter().enumerate() {
-        assert_eq!(handle.cancel(), true);
+        assert!(handle.cancel());
         assert!(!handle.cancel(), "{n} was cancelled before");
         assert_eq!(handle.get(None).expect_err("cancelled").kind(), ErrorKind::Cancelled);
     }
@@ -176,16 +176,21 @@ fn running_calls_are_stopped_at_once() {
 #[test]
 fn calls_that_sleep_on_shared_objects_are_stopped_too() {
     let fixture = tasks(1);
-    let far_off = Duration::from_secs(100_000);
-    let sleeps = fixture.module.task::<u64, ()>("sleeps_ms").expect("a task").timeout(far_off);
-    for _ in 0..3 {
-        let pid = processes::workers(&fixture.pool)[0];
-        let handle = sleeps.apply_async(100_000_000).expect("submitted");
-        wait_until(|| processes::Process::find(pid).is_some_and(|worker| worker.state == 'S'));
-        // Long enough to be seen asleep; what is stopped earlier is stopped just as well.
-        assert!(!handle.wait(Some(Duration::from_millis(100))));
+    let barrier = fixture.pool.barrier("barrier", 2).expect("a barrier");
+    let waits = fixture.module.task::<(), usize>("wait_at_barrier").expect("a task").grant(&barrier);
+    for round in 0..3 {
+        let handle = waits.apply_async(()).expect("submitted");
+        let pid = loop {
+            wait_until(|| barrier.n_waiting().expect("a barrier") == 1);
+            // A worker without the barrier may be about to make room for one with it.
+            if let [pid] = fixture.pool.worker_pids()[..] {
+                break pid;
+            }
+        };
+        assert!(!handle.wait(Some(Duration::from_millis(100))), "round {round}");
         assert!(handle.cancel());
         wait_until(|| processes::Process::find(pid).is_none());
+        barrier.reset().expect("a barrier");
     }
 }
 
@@ -200,7 +205,9 @@ fn callbacks_run_once_on_a_thread_of_their_own_before_the_result_is_given_out() 
             let handle = divides.apply_async((n, n % 4)).expect("submitted");
             handle
                 .on_result(move |quotient| {
-                    right.send((n, Ok(*quotient), std::thread::current().name().map(str::to_owned))).expect("heard");
+                    right
+                        .send((n, Ok(*quotient), std::thread::current().name().map(str::to_owned)))
+                        .expect("heard");
                     assert!(n % 3 != 0, "a callback that panics, expected by this test");
                 })
                 .on_error(move |error| {
@@ -232,7 +239,12 @@ fn callbacks_run_though_the_handle_is_gone_and_may_submit() {
     let (say, said) = mpsc::channel();
     let again = cube.clone();
     let first = cube.apply_async(2).expect("submitted").on_result(move |eight| {
-        drop(again.apply_async(*eight).expect("submitted").on_result(move |cubed| say.send(*cubed).expect("heard")));
+        drop(
+            again
+                .apply_async(*eight)
+                .expect("submitted")
+                .on_result(move |cubed| say.send(*cubed).expect("heard")),
+        );
     });
     drop(first);
     assert_eq!(said.recv().expect("a result"), 512);
@@ -259,7 +271,10 @@ fn several_handles_are_waited_for_in_the_order_in_which_they_end() {
     assert!(brief.wait(None));
     let mut completed = as_completed([slow, brief]);
     assert_eq!(completed.size_hint(), (2, Some(2)));
-    assert_eq!(completed.next().map(|(position, outcome)| (position, outcome.expect("a result"))), Some((1, 0)));
+    assert_eq!(
+        completed.next().map(|(position, outcome)| (position, outcome.expect("a result"))),
+        Some((1, 0))
+    );
     let late = completed.next_timeout(Duration::from_millis(1)).expect_err("the other one goes on");
     assert_eq!(late.kind(), ErrorKind::TimedOut);
     processes::kill(&processes::workers(&fixture.pool));
@@ -274,10 +289,12 @@ fn completion_order_is_not_submission_order() {
     let fixture = tasks(2);
     let sleeps = fixture.module.task::<u64, ()>("sleeps_ms").expect("a task");
     let handles = [2000, 0].map(|ms| sleeps.apply_async(ms).expect("submitted"));
-    let order: Vec<usize> = as_completed(handles).map(|(position, outcome)| {
-        outcome.expect("it returns");
-        position
-    }).collect();
+    let order: Vec<usize> = as_completed(handles)
+        .map(|(position, outcome)| {
+            outcome.expect("it returns");
+            position
+        })
+        .collect();
     assert_eq!(order, [1, 0]);
 }
 
@@ -300,7 +317,8 @@ impl Executor {
     where
         F::Output: Send,
     {
-        let executor = Arc::new(Self { woken: Mutex::new(true), changed: Condvar::new(), polls: AtomicUsize::new(0) });
+        let executor =
+            Arc::new(Self { woken: Mutex::new(true), changed: Condvar::new(), polls: AtomicUsize::new(0) });
         let mut future = pin!(future);
         loop {
             let woken = executor.woken.lock().expect("no panic");
@@ -342,7 +360,8 @@ fn a_handle_may_be_dropped_between_two_polls() {
     let lines = Lines::default();
     let fixture = text_in(builder(1).on_output(lines.taker()), "actor", ACTOR);
     let act = fixture.module.task::<Act, i32>("act").expect("a task");
-    let executor = Arc::new(Executor { woken: Mutex::new(false), changed: Condvar::new(), polls: AtomicUsize::new(0) });
+    let executor =
+        Arc::new(Executor { woken: Mutex::new(false), changed: Condvar::new(), polls: AtomicUsize::new(0) });
     let waker = Waker::from(Arc::clone(&executor));
     let mut handle: Handle<i32> = act.apply_async(ENDLESS).expect("submitted");
     assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -368,7 +387,8 @@ fn handles_come_to_an_outcome_when_the_module_is_not_run_any_more() {
             }
         });
         let _end = wasmpool_tests::watchdog::SetWhenDropped(&done);
-        let kinds: Vec<_> = handles.iter().map(|handle| handle.get(None).expect_err("it dies").kind()).collect();
+        let kinds: Vec<_> =
+            handles.iter().map(|handle| handle.get(None).expect_err("it dies").kind()).collect();
         assert!(kinds.contains(&ErrorKind::Quarantined), "{kinds:?}");
         let kinds: Vec<_> = lazily.map(|outcome| outcome.expect_err("it dies").kind()).collect();
         assert_eq!(kinds.last(), Some(&ErrorKind::Quarantined), "{kinds:?}");
@@ -399,7 +419,8 @@ fn a_type_that_panics_while_it_is_decoded_costs_its_own_result() {
 #[test]
 fn arguments_that_do_not_fit_are_the_handles_to_tell() {
     let fixture = tasks(1);
-    let text = r#"(module (func (export "twice") (param i32) (result i32) (i32.add (local.get 0) (local.get 0))))"#;
+    let text =
+        r#"(module (func (export "twice") (param i32) (result i32) (i32.add (local.get 0) (local.get 0))))"#;
     let module = fixture.pool.load_bytes("numbers", text.as_bytes()).expect("a module");
     let twice = module.task::<serde_json::Value, i32>("twice").expect("a task");
     let handles = [serde_json::json!(2), serde_json::json!("two"), serde_json::json!(3)];
@@ -416,7 +437,10 @@ fn a_deadline_ends_calls_that_nobody_waits_for() {
     let fixture = text_in(builder(2).on_output(lines.taker()), "actor", ACTOR);
     let act = fixture.module.task::<Act, i32>("act").expect("a task").deadline(Duration::from_millis(50));
     let (say, said) = mpsc::channel();
-    for handle in [act.apply_async(ENDLESS).expect("submitted").map_outcome(), act.map_async([ENDLESS; 3]).expect("submitted").map_outcome()] {
+    for handle in [
+        act.apply_async(ENDLESS).expect("submitted").map_outcome(),
+        act.map_async([ENDLESS; 3]).expect("submitted").map_outcome(),
+    ] {
         let say = say.clone();
         handle(Box::new(move |kind| say.send(kind).expect("heard")));
     }
@@ -480,8 +504,10 @@ fn calls_per_second() {
                 for _ in 0..threads {
                     scope.spawn(|| {
                         for calls in (0..CALLS / threads).collect::<Vec<_>>().chunks(10_000) {
-                            let handles: Vec<_> =
-                                calls.iter().map(|n| task.apply_async(*n as i64).expect("submitted")).collect();
+                            let handles: Vec<_> = calls
+                                .iter()
+                                .map(|n| task.apply_async(*n as i64).expect("submitted"))
+                                .collect();
                             handles.iter().for_each(|handle| drop(handle.get(None).expect("a result")));
                         }
                     });

@@ -121,9 +121,11 @@ fn those_who_wait_for_room_are_told_when_the_pool_ends() {
     let first = act.apply_async(ENDLESS).expect("submitted");
     lines.wait_for("b", 1);
     std::thread::scope(|scope| {
-        let submitter = scope.spawn(|| loop {
-            if let Err(error) = act.apply_async((0, 0, 0, 0)) {
-                return error.kind();
+        let submitter = scope.spawn(|| {
+            loop {
+                if let Err(error) = act.apply_async((0, 0, 0, 0)) {
+                    return error.kind();
+                }
             }
         });
         assert!(!first.wait(Some(Duration::from_millis(50))));
@@ -183,7 +185,9 @@ fn callbacks_have_run_when_join_returns() {
     let (say, said) = mpsc::channel();
     for n in 0..100 {
         let say = say.clone();
-        drop(cube.apply_async(n).expect("submitted").on_result(move |cubed| say.send(*cubed).expect("heard")));
+        drop(
+            cube.apply_async(n).expect("submitted").on_result(move |cubed| say.send(*cubed).expect("heard")),
+        );
     }
     fixture.pool.close();
     fixture.pool.join(None).expect("it ends");

@@ -483,6 +483,10 @@ impl Job {
         let is_detailed = {
             let mut state = self.state();
             state.failures += 1;
+            if state.cancelled && failure.kind() == FailureKind::Cancelled {
+                // It was stopped with its job, whose end says why.
+                return;
+            }
             let keeps = state.sink.as_ref().is_none_or(|sink| sink.keeps_failures());
             !keeps || state.failures <= DETAILED_FAILURES_MAX
         };

@@ -165,7 +165,8 @@ impl<R> Landing<R> {
                 state.consumed += 1;
                 // Not for each single one: whoever feeds would come back for every call.
                 let ahead = state.admitted - state.consumed;
-                let wakes = state.feeder_waits && ahead * 4 <= look_ahead(state.landed, state.landed_bytes) * 3;
+                let wakes =
+                    state.feeder_waits && ahead * 4 <= look_ahead(state.landed, state.landed_bytes) * 3;
                 drop(state);
                 if wakes {
                     self.taken.notify_all();

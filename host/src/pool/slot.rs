@@ -328,7 +328,10 @@ mod tests {
         assert!(slot.wait(None));
         let words: Vec<_> = said.try_iter().collect();
         assert_eq!(words, [("one", 7, false), ("two", 7, false), ("three", 7, false)]);
-        slot.call_back(&queue, Callback::Result(Box::new(move |result| say.send(("late", *result, false)).expect("one"))));
+        slot.call_back(
+            &queue,
+            Callback::Result(Box::new(move |result| say.send(("late", *result, false)).expect("one"))),
+        );
         assert!(slot.wait(None));
         assert_eq!(said.recv().expect("a word"), ("late", 7, false));
         assert_eq!(slot.take().expect("done").expect("a result"), 7);

@@ -77,7 +77,9 @@ impl<R> Current<R> {
 impl<R> Stream<R> {
     fn fits(&self, module: &Arc<ModuleState>, terms: &Terms) -> bool {
         // One that was cancelled with all that its module had to do is followed by another.
-        Arc::ptr_eq(&self.origin.job.work.module, module) && self.terms == *terms && !self.origin.job.has_ended()
+        Arc::ptr_eq(&self.origin.job.work.module, module)
+            && self.terms == *terms
+            && !self.origin.job.has_ended()
     }
 
     /// What the handles of its calls can stop.
