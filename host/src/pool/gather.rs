@@ -271,6 +271,7 @@ impl<R: DeserializeOwned + Send> Sink for Gather<R> {
 mod tests {
     use std::collections::HashMap;
 
+    use super::super::outcome::FailureKind;
     use super::*;
 
     fn put<R: DeserializeOwned + Send>(gather: &Gather<R>, first: u64, cells: &[i64]) -> usize {

@@ -185,8 +185,10 @@ impl<T> State<T> {
         self.end += 1;
         self.unsettled += 1;
         let mut last = self.pages.last_entry();
-        let open = last.as_mut().map(|last| last.get_mut()).and_then(|page| {
-            let has_room = page.tags.len() < PAGE_CALLS_MAX;
+        let open = last.as_mut().map(|last| (*last.key(), last.get_mut())).and_then(|(first, page)| {
+            // The page that was open may be gone; the one before it has ended where that one began.
+            let is_open = first + page.tags.len() as u64 == index;
+            let has_room = is_open && page.tags.len() < PAGE_CALLS_MAX;
             // While a slot is being filled from it, it stays as it is.
             let inputs = Arc::get_mut(&mut page.inputs).filter(|_| has_room)?;
             (inputs.bytes() < PAGE_BYTES_MAX).then_some((inputs, &mut page.tags, &mut page.unsettled))
@@ -318,6 +320,18 @@ mod tests {
         state.settle(2..3);
         assert!(state.has_room(8, BOUNDS));
         assert!(!state.has_room(100, BOUNDS));
+    }
+
+    #[test]
+    fn an_early_page_is_not_taken_for_the_open_one_that_is_gone() {
+        let mut state = state();
+        state.append(&input(0), 0, Some(1));
+        let read = Arc::clone(&state.pages[&0].inputs);
+        state.append(&input(1), 1, Some(1));
+        drop(read);
+        state.settle(1..2);
+        assert_eq!(state.append(&input(2), 2, Some(1)), 2);
+        assert_eq!(state.pages.keys().copied().collect::<Vec<_>>(), [0, 2]);
     }
 
     #[test]
