@@ -341,6 +341,9 @@ pub fn as_completed<R>(handles: impl IntoIterator<Item = Handle<R>>) -> Complete
     Completed { left: handles.len(), handles, bulletin }
 }
 
+/// An outcome, and the position of its handle.
+type Positioned<R> = (usize, Result<R, Error>);
+
 /// Outcomes in the order in which they come; made by [`as_completed`].
 #[derive(Debug)]
 pub struct Completed<R> {
@@ -361,7 +364,7 @@ impl<R> Completed<R> {
     /// # Errors
     ///
     /// [`ErrorKind::TimedOut`] when the time is over first.
-    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<(usize, Result<R, Error>)>, Error> {
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Positioned<R>>, Error> {
         let left = self.left;
         let text = format!("none of {left} handles has an outcome");
         match self.next_until(deadline(Some(timeout))) {
@@ -370,7 +373,7 @@ impl<R> Completed<R> {
         }
     }
 
-    fn next_until(&mut self, until: Option<Instant>) -> Option<(usize, Result<R, Error>)> {
+    fn next_until(&mut self, until: Option<Instant>) -> Option<Positioned<R>> {
         if self.left == 0 {
             return None;
         }
@@ -382,7 +385,7 @@ impl<R> Completed<R> {
 }
 
 impl<R> Iterator for Completed<R> {
-    type Item = (usize, Result<R, Error>);
+    type Item = Positioned<R>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_until(None)

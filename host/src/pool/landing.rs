@@ -156,7 +156,6 @@ impl<R> Landing<R> {
     /// # Errors
     ///
     /// When `until` passes first.
-    #[expect(clippy::type_complexity, reason = "in time or not; one more or none; a result or an error")]
     pub(crate) fn next(&self, until: Option<Instant>) -> Result<Option<Result<R, Error>>, ()> {
         let mut state = self.state();
         loop {
