@@ -232,6 +232,9 @@ mod tests {
 
     fn put(landing: &Landing<u64>, indices: &[u64]) {
         landing.land(indices.iter().map(|index| (*index, Ok(*index))), 8);
+        // What has come was let in before.
+        let mut state = landing.state();
+        state.admitted = state.admitted.max(state.landed);
     }
 
     fn left(landing: &Landing<u64>) -> Vec<Result<u64, ErrorKind>> {
