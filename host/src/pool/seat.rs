@@ -316,7 +316,9 @@ impl Service {
         let post = &self.post;
         let richest = self.slots.iter_mut().flatten().max_by_key(|running| running.rest(post))?;
         let job = Arc::clone(&richest.job);
-        richest.cut(post, |rest| job.steal_size(rest))
+        // Behind a call that takes its time even the shortest would wait for as long, though somebody has nothing to do.
+        let is_stuck = self.watch.is_stuck(Instant::now());
+        richest.cut(post, |rest| if is_stuck { rest } else { job.steal_size(rest) })
     }
 
     /// How many calls are unclaimed in all slots, about.
