@@ -57,11 +57,11 @@ pub mod lies {
 pub use channel::control::DirRights;
 pub use channel::ring::Stream;
 pub use pool::{
-    AnyResult, Builder, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, Command,
-    DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, DIRECTORIES_MAX, Error, ErrorKind, Failure,
-    FailureKind, MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome, Outcomes,
-    PRINTED_BYTES_DEFAULT, PROCESSES_MAX, Pool, Priority, Process, Sentinel, Stats, Stdin, Task, Times,
-    WORKERS_MAX, active_children, cpu_count,
+    AnyResult, Builder, CALL_TIME_DEFAULT, COMPILE_MEMORY_DEFAULT, COMPILE_TIME_DEFAULT, Command, Completed,
+    Completion, DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, DIRECTORIES_MAX, Error, ErrorKind,
+    Failure, FailureKind, Handle, Imap, MEMORY_BYTES_DEFAULT, MODULE_BYTES_DEFAULT, Module, Outcome,
+    Outcomes, PRINTED_BYTES_DEFAULT, PROCESSES_MAX, Pool, Priority, Process, ScopeEnd, Sentinel, Stats,
+    Stdin, Task, Times, WORKERS_MAX, active_children, as_completed, cpu_count, wait_all, wait_any,
 };
 pub use process::child::Exit;
 

@@ -82,15 +82,16 @@ fn nothing_is_left_of_modules_that_could_not_be_loaded() {
 }
 
 #[test]
-fn workers_are_gone_when_close_returns() {
+fn workers_are_gone_when_join_returns() {
     let _alone = alone();
     for _ in 0..5 {
         let fixture = tasks(3);
         fixture.module.task::<i64, i64>("cube").expect("a task").map(0..1000).expect("results");
         let pids = processes::workers(&fixture.pool);
         fixture.pool.close();
+        fixture.pool.join(None).expect("it ends");
         let left: Vec<Process> = pids.into_iter().filter_map(Process::find).collect();
-        assert_eq!(left, [], "close waits until all of them are gone");
+        assert_eq!(left, [], "join waits until all of them are gone");
     }
 }
 

@@ -496,7 +496,7 @@ fn wait(job: &Arc<Job>, ending: &Ending) {
 fn print(pool: Pool, objects: &Made, shape: Shape) -> Result<Vec<String>, OutputError> {
     // Calls that were stopped may not have noticed yet. Once their workers are gone nothing changes any more, and
     // whatever they held or had in hand is back in its place.
-    pool.close();
+    drop(pool);
     let stdout = output::stdout().map_err(OutputError::Write)?;
     output::write_last(stdout, |out| objects.print(shape, out))
 }

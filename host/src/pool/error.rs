@@ -35,12 +35,19 @@ pub enum ErrorKind {
     Initializer,
     /// The module keeps killing workers and is not run any more.
     Quarantined,
-    /// A process was used out of turn: started twice, joined before it was started, closed while it runs ...
-    Misuse,
     /// The job took longer than it may.
     Deadline,
     /// The pool is closed.
     Closed,
+    /// The call or job was cancelled through its handle.
+    Cancelled,
+    /// Nothing had ended when the time was over. What was waited for goes on.
+    TimedOut,
+    /// What was asked makes no sense now: a result that is not there yet or was taken before, a pool's `join` before its
+    /// `close`, a process started twice, joined before it was started, closed while it runs.
+    Misuse,
+    /// The iterator of inputs failed or panicked.
+    Input,
 }
 
 impl Error {
@@ -56,6 +63,14 @@ impl Error {
     pub(crate) fn call(failure: Failure) -> Self {
         let kind = if failure.initializer().is_some() { ErrorKind::Initializer } else { ErrorKind::Call };
         Self::new(kind, failure.to_string()).with_source(failure)
+    }
+
+    /// The same for another one whom it concerns.
+    pub(crate) fn again(&self) -> Self {
+        match self.failure() {
+            Some(failure) => Self::call(failure.clone()),
+            None => Self::new(self.kind, self.message.clone()),
+        }
     }
 
     /// What sort of thing went wrong.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::chunk::Chunk;
 use super::compile::{START_TIME_MAX, greet};
 use super::directories;
+use super::gate::Living;
 use super::module::ModuleState;
 use super::objects::Stake;
 use super::relief::{EXPECTED_TIME, Relief, SPARE_TIME, relieve};
@@ -96,7 +97,11 @@ impl Feeder {
     /// When the system gives no thread.
     pub(crate) fn start(self) -> io::Result<JoinHandle<()>> {
         let thread = thread::Builder::new().name(format!("wasmpool-feeder-{}", self.number));
-        thread.spawn(move || self.run())
+        let living = Living::new(&self.shared.gate);
+        thread.spawn(move || {
+            self.run();
+            drop(living);
+        })
     }
 
     /// Feeds until the pool closes.
@@ -344,6 +349,7 @@ impl Feeder {
         match load(&blank, &module, identity(self.number, &module)) {
             Ok(post) => {
                 let Blank { child, control, .. } = blank;
+                self.shared.seats[self.number].set_post(&post);
                 let service = Service::new(child, control, post, module, record);
                 state.is_failing = false;
                 state.tenure = Tenure::Serving(Box::new(service));
@@ -588,6 +594,10 @@ impl Feeder {
                 .or_else(|| self.take(module, workers))
                 .or_else(|| if is_idle { self.steal() } else { None });
             let Some(chunk) = found else { break };
+            let job = Arc::clone(chunk.job());
+            let mut pieces = job.without_withdrawn(chunk).into_iter();
+            let Some(chunk) = pieces.next() else { continue };
+            pieces.for_each(|piece| self.deques.push(piece));
             if !chunk.job().wants(chunk.calls().start) {
                 // Nobody waits for it any more.
                 continue;

@@ -10,7 +10,8 @@ use wasmpool_abi::Codec;
 
 use super::chunk::Chunk;
 use super::compile::Origin;
-use super::gather::{Gather, ResultForm};
+use super::decode::ResultForm;
+use super::gather::Gather;
 use super::job::{Job, Terms, Work};
 use super::module::{Artifact, ModuleState};
 use super::outcome::{Failure, FailureKind};
@@ -313,9 +314,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
 
 /// Results and details of any bytes: decoded as several types, or refused.
 pub(crate) fn results(data: &[u8]) {
-    drop(super::gather::from_message_pack::<serde_json::Value>(data, DEPTH_MAX));
-    drop(super::gather::from_message_pack::<Vec<String>>(data, DEPTH_MAX));
-    drop(super::gather::from_message_pack::<(i64, Option<f64>, bool)>(data, DEPTH_MAX));
+    drop(super::decode::from_message_pack::<serde_json::Value>(data, DEPTH_MAX));
+    drop(super::decode::from_message_pack::<Vec<String>>(data, DEPTH_MAX));
+    drop(super::decode::from_message_pack::<(i64, Option<f64>, bool)>(data, DEPTH_MAX));
     let cells = data.as_chunks().0;
     for numbers in [&[][..], &[Number::I64], &[Number::F32, Number::I32]] {
         drop(super::cells::read::<serde_json::Value>(cells, numbers));

@@ -11,10 +11,12 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 
-use super::cells;
-use super::outcome::{Failure, FailureKind};
+pub(crate) use super::decode::ResultForm;
+#[cfg(feature = "fuzzing")]
+pub(super) use super::decode::from_message_pack;
+use super::outcome::Failure;
 use super::sink::{Form, Results, Sink};
 use crate::sandbox::driver::Number;
 use crate::schedule::spans::Spans;
@@ -22,14 +24,8 @@ use crate::schedule::spans::Spans;
 /// Fewest results for which a further part is made.
 const PART_RESULTS_MIN: usize = 1 << 12;
 
-/// Result cells that are copied out of shared memory at a time before they are decoded.
-const SCRATCH_CELLS: usize = 1 << 10;
-
 /// Bytes from which a part is worth asking for huge pages.
 const HUGE_BYTES_MIN: usize = 2 << 20;
-
-/// MessagePack's nil: the result of a task that has none.
-const NIL: [u8; 1] = [0xc0];
 
 /// Collects a job's results.
 pub(crate) struct Gather<R> {
@@ -38,14 +34,6 @@ pub(crate) struct Gather<R> {
     written: Mutex<Spans>,
     failures: Mutex<Vec<Failure>>,
     form: ResultForm,
-}
-
-/// What a task's results look like on their way.
-pub(crate) enum ResultForm {
-    /// Cells, and what they mean.
-    Numbers(Vec<Number>),
-    /// MessagePack, nested so deep at most.
-    MessagePack { depth_max: u32 },
 }
 
 /// Room for consecutive results.
@@ -227,18 +215,10 @@ impl<R: DeserializeOwned + Send> Gather<R> {
     /// Whether result cells are, bit for bit, what `R` looks like in memory.
     fn is_cells(&self) -> bool {
         let of = typeid::of::<R>();
-        match self.numbers() {
+        match self.form.numbers() {
             [Number::I64] => of == TypeId::of::<i64>(),
             [Number::F64] => of == TypeId::of::<f64>(),
             _ => false,
-        }
-    }
-
-    /// What result cells mean; nothing where there are none.
-    fn numbers(&self) -> &[Number] {
-        match &self.form {
-            ResultForm::Numbers(numbers) => numbers,
-            ResultForm::MessagePack { .. } => &[],
         }
     }
 
@@ -260,92 +240,11 @@ impl<R: DeserializeOwned + Send> Gather<R> {
         }
     }
 
-    fn decode_cells(
-        &self,
-        first: u64,
-        count: usize,
-        width: usize,
-        read: &dyn Fn(usize, &mut [MaybeUninit<u8>]),
-    ) -> Result<(), Vec<Failure>> {
-        let calls_at_once = (SCRATCH_CELLS / width.max(1)).max(1);
-        let mut scratch = vec![[0; 8]; calls_at_once.min(count) * width];
-        let mut refused = Vec::new();
-        let mut done = 0;
-        while done < count {
-            let here = calls_at_once.min(count - done);
-            let cells = &mut scratch[..here * width];
-            read(done * width, as_uninit(cells.as_flattened_mut()));
-            for call in 0..here {
-                let index = first + (done + call) as u64;
-                self.decode(index, &cells[call * width..(call + 1) * width], &mut refused);
-            }
-            done += here;
-        }
-        if refused.is_empty() { Ok(()) } else { Err(refused) }
-    }
-
-    fn decode(&self, index: u64, cells: &[[u8; 8]], refused: &mut Vec<Failure>) {
-        match cells::read(cells, self.numbers()) {
-            Ok(result) => self.accept(index, result),
-            Err(error) => refused.push(unreadable(index, &error)),
-        }
-    }
-
     fn accept(&self, index: u64, result: R) {
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
         self.put(&parts, index, result);
         self.note_written(index..index + 1);
     }
-
-    fn decode_value(&self, index: u64, bytes: &[u8], refused: &mut Vec<Failure>) {
-        let depth_max = match &self.form {
-            ResultForm::MessagePack { depth_max } => *depth_max,
-            ResultForm::Numbers(numbers) => {
-                return match bytes.as_chunks() {
-                    (cells, []) if cells.len() == numbers.len() => self.decode(index, cells, refused),
-                    _ => {
-                        let text = format!("{} bytes are not {} numbers", bytes.len(), numbers.len());
-                        refused.push(unreadable(index, &text));
-                    }
-                };
-            }
-        };
-        let bytes = if bytes.is_empty() { &NIL[..] } else { bytes };
-        match from_message_pack(bytes, depth_max) {
-            Ok(result) => self.accept(index, result),
-            Err(rmp_serde::decode::Error::DepthLimitExceeded) => refused.push(too_deep(index, depth_max)),
-            Err(error) => refused.push(unreadable(index, &error)),
-        }
-    }
-}
-
-pub(super) fn from_message_pack<R: DeserializeOwned>(
-    bytes: &[u8],
-    depth_max: u32,
-) -> Result<R, rmp_serde::decode::Error> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-    deserializer.set_max_depth(depth_max as usize);
-    let result = R::deserialize(&mut deserializer)?;
-    // The deserializer tells no place, but at the end there is no further marker to read.
-    match IgnoredAny::deserialize(&mut deserializer) {
-        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(result),
-        _ => Err(serde::de::Error::custom("trailing bytes behind the result")),
-    }
-}
-
-fn too_deep(index: u64, depth_max: u32) -> Failure {
-    let text = format!("result too deep: nested deeper than {depth_max} levels");
-    Failure::new(index, FailureKind::ResultTooDeep, text)
-}
-
-fn unreadable(index: u64, error: &dyn std::fmt::Display) -> Failure {
-    let text = format!("the result cannot be read as {}: {error}", "the type that the caller asked for");
-    Failure::new(index, FailureKind::BadResult, text)
-}
-
-pub(super) fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
-    // SAFETY: the layouts are the same, and whoever fills the slice only ever writes initialised bytes to it.
-    unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) }
 }
 
 impl<R: DeserializeOwned + Send> Sink for Gather<R> {
@@ -355,14 +254,9 @@ impl<R: DeserializeOwned + Send> Sink for Gather<R> {
                 self.copy_cells(first, results.count, read);
                 Ok(())
             }
-            Form::Cells { width, read } => self.decode_cells(first, results.count, width, read),
-            Form::Values { heads, bytes } => {
-                let mut refused = Vec::new();
-                let mut at = 0;
-                for (index, head) in (first..).zip(heads) {
-                    self.decode_value(index, &bytes[at..at + head.length], &mut refused);
-                    at += head.length;
-                }
+            form => {
+                let results = Results { form, ..results };
+                let refused = self.form.read(first, &results, |index, result| self.accept(index, result));
                 if refused.is_empty() { Ok(()) } else { Err(refused) }
             }
         }
@@ -377,6 +271,7 @@ impl<R: DeserializeOwned + Send> Sink for Gather<R> {
 mod tests {
     use std::collections::HashMap;
 
+    use super::super::outcome::FailureKind;
     use super::*;
 
     fn put<R: DeserializeOwned + Send>(gather: &Gather<R>, first: u64, cells: &[i64]) -> usize {

@@ -5,9 +5,10 @@
 //! whatever dies when. A job is over when every call that still matters is settled; what is left of the others is
 //! dropped where it is found.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ use crate::schedule::spans::Spans;
 const DETAILED_FAILURES_MAX: u64 = 100;
 
 /// What one call may do, and how it is run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Terms {
     /// Longest time that a call may take.
     pub(crate) time_max: Option<Duration>,
@@ -143,7 +144,14 @@ pub(crate) struct Job {
     pub(crate) lineage: Option<Arc<Lineage>>,
     state: Mutex<State>,
     changed: Condvar,
+    /// It is over, as somebody has seen.
+    has_ended: AtomicBool,
+    /// What is to be done then, once.
+    at_end: Mutex<Option<Box<AtEnd>>>,
 }
+
+/// What is to be done when a job is over.
+pub(crate) type AtEnd = dyn FnOnce(&Job) + Send;
 
 struct State {
     /// Where results go; nowhere any more once the job's owner has taken them.
@@ -174,6 +182,8 @@ struct State {
     pardons: BTreeMap<u64, u32>,
     /// Calls whose inputs could not be encoded.
     refused: BTreeMap<u64, Failure>,
+    /// Calls that were handed out and that nobody wants any more, though the job goes on.
+    withdrawn: BTreeSet<u64>,
     pace: Pace,
     /// Calls of whole chunks, and the nanoseconds that workers say they took.
     worked: (u64, u64),
@@ -273,6 +283,7 @@ impl Job {
             given_back: Vec::new(),
             pardons: BTreeMap::new(),
             refused: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
             pace: Pace::default(),
             worked: (0, 0),
             cancelled: false,
@@ -280,8 +291,16 @@ impl Job {
             is_late: false,
         };
         work.module.tally.add(Count::JobsBegun, 1);
-        let number = work.module.tally.number_job();
-        Arc::new(Self { number, work, source, lineage, state: Mutex::new(state), changed: Condvar::new() })
+        Arc::new(Self {
+            number: work.module.tally.number_job(),
+            work,
+            source,
+            lineage,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            has_ended: AtomicBool::new(false),
+            at_end: Mutex::new(None),
+        })
     }
 
     /// How its next chunk is to be run: by itself, once it is known that the task submits calls.
@@ -292,7 +311,26 @@ impl Job {
         }
     }
 
-    /// When it ends, whatever is left.
+    /// Has something done once the job is over; at once if it is.
+    ///
+    /// It is done by whoever ends the job, often a feeder in the middle of its work: it must not wait for anybody.
+    pub(crate) fn at_end(&self, act: Box<AtEnd>) {
+        *self.at_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(act);
+        self.look();
+    }
+
+    /// Notices if its time has come.
+    pub(crate) fn look(&self) {
+        drop(self.state());
+        self.tell_end();
+    }
+
+    /// Calls whose inputs are there.
+    pub(crate) fn announced(&self) -> u64 {
+        self.state().announced
+    }
+
+    /// When it ends whatever is left, if there is such a time.
     pub(crate) fn ends(&self) -> Option<Instant> {
         self.state().ends
     }
@@ -315,10 +353,40 @@ impl Job {
         *pardons <= UNCHARGED_MAX
     }
 
+    /// Whether it is over, as somebody has seen.
+    pub(crate) fn has_ended(&self) -> bool {
+        // SYNC job's end: whoever sees it finds in the book why.
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Does what is to be done when the job is over, if it is and nobody has.
+    ///
+    /// Not for those who hold the lock of a list that the job is on.
+    pub(crate) fn tell_end(&self) {
+        if !self.has_ended() {
+            return;
+        }
+        let act = self.at_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(act) = act {
+            // It may wake a caller's own code, and a feeder has to survive that.
+            let _ = catch_unwind(AssertUnwindSafe(|| act(self)));
+        }
+    }
+
+    fn note_end(&self, state: &State) {
+        if state.is_over() {
+            // SYNC job's end
+            self.has_ended.store(true, Ordering::Release);
+        }
+    }
+
     /// The book, in which it is noted first if the job is late: whoever looks finds it ended.
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.end_if_late();
+        if state.is_late {
+            self.note_end(&state);
+        }
         state
     }
 
@@ -333,7 +401,10 @@ impl Job {
         }
         state.announced = announced;
         state.complete |= complete;
+        self.note_end(&state);
         self.changed.notify_all();
+        drop(state);
+        self.tell_end();
     }
 
     /// Waits until inputs for more calls are welcome: not too far ahead of those that are under way.
@@ -388,6 +459,7 @@ impl Job {
         let chunks = if self.lineage.is_some() { 1 } else { 2 };
         let calls = state.cursor..state.cursor + (chunks * state.pace.chunk(rest, workers)).min(rest);
         state.cursor = calls.end;
+        self.count_handed_out(&mut state);
         let since = state.take_lot(calls.start);
         self.changed.notify_all();
         drop(state);
@@ -421,6 +493,16 @@ impl Job {
         if state.is_over() { None } else { state.given_back.pop() }
     }
 
+    /// Counts calls as submitted that nobody has announced to the book, because the source knows of them.
+    fn count_handed_out(&self, state: &mut State) {
+        if state.cursor > state.announced {
+            if !state.is_counted_out {
+                self.work.module.tally.add(Count::Submitted, state.cursor - state.announced);
+            }
+            state.announced = state.cursor;
+        }
+    }
+
     /// Settles calls at the cursor whose inputs cannot be handed to anybody.
     fn pass_refused(&self) {
         loop {
@@ -431,6 +513,7 @@ impl Job {
             }
             let Some(failure) = state.refused.remove(&cursor) else { return };
             state.cursor += 1;
+            self.count_handed_out(&mut state);
             drop(state);
             self.conclude(failure);
             self.settle(cursor..cursor + 1);
@@ -452,7 +535,8 @@ impl Job {
         // The lowest unfinished call may always start, however far the consumer is behind.
         let lowest = state.settled.low_water();
         let ahead = lowest.min(delivered).saturating_add(self.work.look_ahead).max(lowest + 1);
-        state.announced.min(state.goal()).min(ahead).saturating_sub(state.cursor)
+        let announced = state.announced.max(self.source.announced());
+        announced.min(state.goal()).min(ahead).saturating_sub(state.cursor)
     }
 
     /// How many untaken calls of a running chunk are worth taking away from its worker.
@@ -483,7 +567,48 @@ impl Job {
     /// Whether anybody still wants the outcome of a call.
     pub(crate) fn wants(&self, call: u64) -> bool {
         let state = self.state();
+        !state.is_over() && call < state.goal() && !state.withdrawn.contains(&call)
+    }
+
+    /// Whether a call has to be settled before the job is over.
+    fn matters(&self, call: u64) -> bool {
+        let state = self.state();
         !state.is_over() && call < state.goal()
+    }
+
+    /// Gives a call up that nobody wants any more. It is not begun if it has not been given to a worker yet, and
+    /// stopped if it runs.
+    pub(crate) fn withdraw(&self, call: u64) {
+        let mut state = self.state();
+        if state.is_over() || state.settled.contains(call) {
+            return;
+        }
+        if call < state.cursor {
+            state.withdrawn.insert(call);
+        } else {
+            state.refused.entry(call).or_insert_with(|| withdrawn(call));
+        }
+    }
+
+    /// Settles those of a chunk's calls that were withdrawn; returns what is left, in pieces.
+    pub(crate) fn without_withdrawn(&self, mut chunk: Chunk) -> Vec<Chunk> {
+        let mut left = Vec::new();
+        loop {
+            let calls = chunk.calls();
+            let Some(call) = self.state().withdrawn.range(calls.clone()).next().copied() else {
+                left.push(chunk);
+                return left;
+            };
+            let behind = chunk.split_off(call - calls.start);
+            left.extend((call > calls.start).then_some(chunk));
+            let Some(mut of_call) = behind else { return left };
+            let rest = of_call.split_off(1);
+            of_call.into_parts();
+            self.conclude(withdrawn(call));
+            self.settle(call..call + 1);
+            let Some(rest) = rest else { return left };
+            chunk = rest;
+        }
     }
 
     fn sink(&self) -> Option<Arc<dyn Sink>> {
@@ -522,6 +647,7 @@ impl Job {
             self.conclude(failure);
         }
         self.settle(calls);
+        self.tell_end();
     }
 
     fn count_returned(&self, count: usize) {
@@ -559,6 +685,7 @@ impl Job {
         };
         self.conclude(failure.on(worker, attempt));
         self.settle(call..call + 1);
+        self.tell_end();
         Verdict::Final
     }
 
@@ -597,7 +724,12 @@ impl Job {
                 self.work.module.tally.add_failure(failure.kind());
             }
             state.failures += 1;
-            state.failures <= DETAILED_FAILURES_MAX
+            if state.cancelled && failure.kind() == FailureKind::Cancelled {
+                // It was stopped with its job, whose end says why.
+                return;
+            }
+            let keeps = state.sink.as_ref().is_none_or(|sink| sink.keeps_failures());
+            !keeps || state.failures <= DETAILED_FAILURES_MAX
         };
         let failure = if is_detailed { failure } else { failure.brief() };
         if !self.work.terms.stop_on_failure {
@@ -625,11 +757,14 @@ impl Job {
             if !state.pardons.is_empty() {
                 state.pardons.retain(|call, _| !calls.contains(call));
             }
+            state.withdrawn.retain(|withdrawn| !calls.contains(withdrawn));
+            self.note_end(&state);
             self.changed.notify_all();
             state.settled.low_water()
         };
         self.tell_waiter();
         self.source.release(low_water);
+        self.source.settled(calls);
     }
 
     /// Has whoever feeds the worker of the call that has submitted the job look whether it is over.
@@ -651,7 +786,7 @@ impl Job {
 
     /// Settles calls that no one will run: whoever had them broke.
     pub(crate) fn abandon(&self, calls: Range<u64>) {
-        if !self.wants(calls.start) {
+        if !self.matters(calls.start) {
             return;
         }
         for call in calls.clone() {
@@ -659,6 +794,7 @@ impl Job {
             self.conclude(Failure::new(call, FailureKind::Cancelled, text));
         }
         self.settle(calls);
+        self.tell_end();
     }
 
     /// Ends the job: what is not settled never will be.
@@ -668,9 +804,11 @@ impl Job {
             state.failure = failure;
         }
         state.cancelled = true;
+        self.note_end(&state);
         self.changed.notify_all();
         drop(state);
         self.tell_waiter();
+        self.tell_end();
     }
 
     /// Looks at the sink again, which has delivered more or cannot deliver any more.
@@ -720,6 +858,10 @@ impl Drop for Job {
         // One that could not even begin.
         self.count_out();
     }
+}
+
+fn withdrawn(call: u64) -> Failure {
+    Failure::new(call, FailureKind::Cancelled, "nobody waits for it any more")
 }
 
 /// Gives results to a sink. A caller's type that panics while it is decoded costs the calls of this run, no thread.

@@ -15,18 +15,27 @@
 
 mod admission;
 mod bounds;
+mod callbacks;
 mod cells;
 pub(crate) mod chunk;
+mod clock;
 pub(crate) mod command;
 pub(crate) mod compile;
+mod decode;
 pub(crate) mod directories;
 mod error;
 mod feeder;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod gate;
 mod gather;
+mod handle;
+mod imap;
+mod inflow;
 mod initializer;
 pub(crate) mod job;
+mod landing;
+mod life;
 pub(crate) mod limits;
 pub(crate) mod module;
 mod nesting;
@@ -41,9 +50,11 @@ mod seat;
 mod shape;
 mod shared;
 pub(crate) mod sink;
+mod slot;
 pub(crate) mod source;
 mod staff;
 mod stats;
+mod stream;
 mod tally;
 mod task;
 mod watch;
@@ -57,6 +68,9 @@ use std::time::Duration;
 pub use command::{Command, Stdin};
 pub use directories::DIRECTORIES_MAX;
 pub use error::{Error, ErrorKind};
+pub use handle::{Completed, Completion, Handle, as_completed, wait_all, wait_any};
+pub use imap::Imap;
+pub use life::ScopeEnd;
 pub use limits::{
     CALL_TIME_DEFAULT, DETERMINISTIC_FUEL_DEFAULT, DETERMINISTIC_TIME_DEFAULT, MEMORY_BYTES_DEFAULT,
     MODULE_BYTES_DEFAULT, PRINTED_BYTES_DEFAULT,
@@ -84,8 +98,8 @@ use self::shared::Shared;
 use crate::channel::control::{CodeKind, DirRights, Service, Wishes};
 use crate::channel::ring::Stream;
 use crate::printable::{printable, printable_name};
+use crate::process::cores;
 use crate::process::reentry::{Executable, Role};
-use crate::process::{cores, nursery};
 use crate::sandbox::catalog::{self, Catalog};
 use crate::sandbox::compile::to_wasm;
 use crate::schedule::back_off::BackOff;
@@ -111,8 +125,9 @@ pub(crate) const KEEP_RESIDENT_BYTES_MAX: u64 = 2 << 20;
 /// A pool of worker processes.
 ///
 /// All workers are started at once when the pool is built. Dropping the pool ends them, and every call that is still
-/// under way ends as cancelled. Before that it ends its processes, as [`Process`] tells: daemons are terminated,
-/// all others are waited for.
+/// under way ends with an error of kind [`ErrorKind::Closed`]; [`close`](Self::close) and [`join`](Self::join) let calls
+/// end first. Before that it ends its processes, as [`Process`] tells: daemons are terminated, all others are waited
+/// for.
 ///
 /// # Examples
 ///
@@ -219,7 +234,7 @@ impl Pool {
     }
 
     fn load_named(&self, name: String, bytes: &[u8]) -> Result<Module, Error> {
-        if self.shared.is_closing() {
+        if self.shared.gate.is_shut() {
             return Err(Error::new(ErrorKind::Closed, "the pool is closed"));
         }
         let Settings { limits, seed, .. } = &self.settings;
@@ -336,26 +351,6 @@ impl Pool {
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
         self.shared.open_seats().iter().filter_map(shared::Seat::pid).collect()
-    }
-
-    /// Ends the workers and waits until all of them are gone. Calls under way end as cancelled.
-    pub fn close(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        processes::end_all(&self.shared);
-        self.shared.close();
-        processes::kill_all(&self.shared);
-        let feeders = self.shared.staff().take_feeders();
-        for feeder in feeders {
-            // One that panicked has ended, too.
-            let _ = feeder.join();
-        }
-        // What dead workers held of shared objects is free once this returns.
-        nursery::wait_until_told();
     }
 }
 

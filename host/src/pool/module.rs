@@ -320,8 +320,13 @@ impl ModuleState {
     }
 
     /// Strikes a job off the list.
-    pub(crate) fn unlist(&self, job: &Arc<Job>) {
-        self.jobs().retain(|listed| !Arc::ptr_eq(listed, job));
+    pub(crate) fn unlist(&self, job: &Job) {
+        let is_it = |listed: &Arc<Job>| std::ptr::eq(&**listed, job);
+        let mut jobs = self.jobs();
+        let found = jobs.iter().position(is_it).map(|at| jobs.remove(at));
+        drop(jobs);
+        // The last of it goes without the lock.
+        drop(found);
     }
 
     fn nested(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {
@@ -419,11 +424,18 @@ impl ModuleState {
         }
         let mut jobs = self.jobs();
         let mut of_priority = jobs.iter().enumerate().filter(|(_, job)| job.work.terms.priority == priority);
-        let (at, chunk) = of_priority.find_map(|(at, job)| Some((at, job.cut(workers)?)))?;
-        // The job that was served goes to the end, so that none waits for all of another.
-        let served = jobs.remove(at);
-        jobs.push(served);
-        Some(chunk)
+        let found = of_priority.find_map(|(at, job)| Some((at, job.cut(workers)?)));
+        let chunk = found.map(|(at, chunk)| {
+            // The job that was served goes to the end, so that none waits for all of another.
+            let served = jobs.remove(at);
+            jobs.push(served);
+            chunk
+        });
+        // Some may turn out to be over: calls were passed that cannot be run, or the time has come.
+        let ended: Vec<Arc<Job>> = jobs.iter().filter(|job| job.has_ended()).map(Arc::clone).collect();
+        drop(jobs);
+        ended.iter().for_each(|job| job.tell_end());
+        chunk
     }
 
     /// How many calls nobody has taken, about; chunks of the queue count as one.

@@ -190,6 +190,12 @@ impl Failure {
         self
     }
 
+    /// As its caller knows it who has made but one call, whatever job it was run in.
+    pub(crate) fn of_single_call(mut self) -> Self {
+        self.index = 0;
+        self
+    }
+
     /// Drops what is dear to keep, for jobs with very many failures.
     pub(crate) fn brief(mut self) -> Self {
         const BRIEF_BYTES_MAX: usize = 256;

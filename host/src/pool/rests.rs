@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::chunk::Chunk;
@@ -93,12 +93,12 @@ impl Rests {
     }
 
     /// Drops the chunks of a job that is over.
-    pub(crate) fn forget(&self, job: &Arc<Job>) {
+    pub(crate) fn forget(&self, job: &Job) {
         if self.left().is_none() {
             return;
         }
         let mut resting = self.lock();
-        resting.retain(|Reverse(resting)| !Arc::ptr_eq(resting.chunk.job(), job));
+        resting.retain(|Reverse(resting)| !std::ptr::eq(&**resting.chunk.job(), job));
         self.note_next(&resting);
     }
 

@@ -171,7 +171,8 @@ impl Service {
     /// How long to sleep at most before the running call is looked at again.
     pub(crate) fn interval(&self) -> Duration {
         let limits = self.slots.iter().flatten().map(|running| running.job.work.terms.time_max);
-        let interval = |limit| match self.held_up_time() {
+        let is_wanted = self.is_wanted();
+        let interval = |limit| match self.held_up_time().filter(|_| is_wanted) {
             Some(slept) => watch::interval_asleep(slept, self.watch.left(limit, Instant::now())),
             None => watch::interval(limit),
         };
@@ -179,6 +180,12 @@ impl Service {
         let of_parked =
             self.parked.iter().map(|parked| watch::interval_asleep(parked.ran(now), parked.left(now)));
         limits.map(interval).chain(of_parked).min().unwrap_or(watch::interval(None))
+    }
+
+    /// Whether anybody wants the call that the worker is at.
+    fn is_wanted(&self) -> bool {
+        let front = self.oldest().and_then(|generation| self.slots[slot_of(generation)].as_ref());
+        front.is_none_or(|front| front.job.wants(front.index(front.ledger.outstanding().start)))
     }
 
     /// Posts a chunk; what does not fit its slot comes back. `hot` tells that a caller spins for the answer.
@@ -381,7 +388,9 @@ impl Service {
         let running = self.slots.iter_mut().flatten().filter(|running| running.is_for(family));
         let richest = running.max_by_key(|running| running.rest(post))?;
         let job = Arc::clone(&richest.job);
-        richest.cut(post, |rest| job.steal_size(rest))
+        // Behind a call that takes its time even the shortest would wait for as long, though somebody has nothing to do.
+        let is_stuck = self.watch.is_stuck(Instant::now());
+        richest.cut(post, |rest| if is_stuck { rest } else { job.steal_size(rest) })
     }
 
     /// Takes all calls back that the worker has not claimed.

@@ -1,12 +1,15 @@
 //! What everybody who works for a pool has in common: its seats, its modules, and the bell of its lobby.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::WORKERS_MAX;
+use super::callbacks::Callbacks;
 use super::chunk::Chunk;
+use super::clock::Clock;
 use super::error::{Error, ErrorKind};
+use super::gate::Gate;
 use super::job::Job;
 use super::module::ModuleState;
 use super::objects::Stake;
@@ -46,6 +49,9 @@ pub(crate) struct Shared {
     /// Calls that rest before they are tried again.
     pub(crate) rests: Rests,
     pub(crate) lobby: Arc<Lobby>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) callbacks: Arc<Callbacks>,
     pub(crate) on_line: Box<OnLine>,
     /// What its processes are started from.
     pub(crate) executable: Executable,
@@ -137,6 +143,8 @@ pub(crate) struct Seat {
     state: Mutex<SeatState>,
     /// The process that sits here or is being seated, for those who must end it without waiting for the lock.
     process: Mutex<Option<Arc<Child>>>,
+    /// Where the feeder of a worker that serves a module sleeps, for the same.
+    post: Mutex<Weak<Post>>,
 }
 
 /// Who sits at a seat, and who feeds.
@@ -187,7 +195,12 @@ impl Seat {
     fn new() -> Self {
         let state =
             SeatState { tenure: Tenure::Vacant, is_lent: false, is_failing: false, feeder_waits: false };
-        Self { standing: StandingCell::default(), state: Mutex::new(state), process: Mutex::new(None) }
+        Self {
+            standing: StandingCell::default(),
+            state: Mutex::new(state),
+            process: Mutex::new(None),
+            post: Mutex::default(),
+        }
     }
 
     /// Takes the slot lock.
@@ -207,6 +220,19 @@ impl Seat {
     /// Notes which process sits here.
     pub(crate) fn set_process(&self, child: Option<Arc<Child>>) {
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = child;
+    }
+
+    /// Notes where the feeder of the worker that sits here sleeps.
+    pub(crate) fn set_post(&self, post: &Arc<Post>) {
+        *self.post.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(post);
+    }
+
+    /// Wakes the feeder if it sleeps on its worker.
+    fn ring(&self) {
+        let post = self.post.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(post) = post {
+            post.feeder_bell().ring();
+        }
     }
 
     fn kill(&self) {
@@ -237,6 +263,9 @@ impl Shared {
             tally: Arc::default(),
             rests: Rests::default(),
             lobby: Arc::default(),
+            gate: Arc::default(),
+            clock: Arc::default(),
+            callbacks: Arc::default(),
             on_line,
             executable,
             closing: AtomicBool::new(false),
@@ -279,8 +308,9 @@ impl Shared {
         self.closing.load(Ordering::Relaxed)
     }
 
-    /// Begins to close: ends all jobs and kills all workers.
+    /// Begins to end: lets nobody in, ends all jobs and kills all workers.
     pub(crate) fn close(&self) {
+        self.gate.shut();
         self.closing.store(true, Ordering::SeqCst);
         for module in self.modules() {
             module.cancel_all("the pool was closed");
@@ -309,6 +339,11 @@ impl Shared {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Wakes the feeders that sleep while their workers work: calls are not wanted any more that these may have.
+    pub(crate) fn ring_feeders(&self) {
+        self.open_seats().iter().for_each(Seat::ring);
+    }
+
     /// Why nothing can be run for a module, if that is so.
     pub(crate) fn obstacle(&self, module: &ModuleState) -> Option<Error> {
         if self.is_closing() {
@@ -335,15 +370,26 @@ impl Shared {
             job.work.module.unlist(job);
             return Err(obstacle);
         }
+        self.clock.watch(job);
         self.lobby.ring();
         Ok(())
     }
 
     /// Strikes a job off that is over, and says what ended it before its time.
-    pub(crate) fn conclude(&self, job: &Arc<Job>) -> Option<Error> {
+    pub(crate) fn conclude(&self, job: &Job) -> Option<Error> {
         job.work.module.unlist(job);
         job.count_out();
         self.rests.forget(job);
+        let error = self.ending(job);
+        if error.is_some() {
+            // Some of its calls may run on, or sleep.
+            self.ring_feeders();
+        }
+        error
+    }
+
+    /// What ended a job before its time.
+    fn ending(&self, job: &Job) -> Option<Error> {
         if let (true, Some(limit)) = (job.was_late(), job.work.terms.deadline) {
             let text =
                 format!("the job's deadline of {limit:?} passed; calls that had not ended were stopped");

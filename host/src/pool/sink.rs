@@ -25,6 +25,11 @@ pub(crate) trait Sink: Send + Sync {
         u64::MAX
     }
 
+    /// Whether failures pile up here, so that only the first of very many can be kept with all that is known of them.
+    fn keeps_failures(&self) -> bool {
+        true
+    }
+
     /// Whether whatever else is put here gets lost, so that the job may as well end.
     fn is_in_vain(&self) -> bool {
         false

@@ -16,6 +16,14 @@ pub(crate) trait Source: Send + Sync {
 
     /// Says that inputs of calls below `low_water` are not needed any more.
     fn release(&self, low_water: u64);
+
+    /// Says that inputs of these calls are not needed any more, whatever comes before them.
+    fn settled(&self, _calls: Range<u64>) {}
+
+    /// Calls whose inputs are there, for those who do not announce each of them to the job.
+    fn announced(&self) -> u64 {
+        0
+    }
 }
 
 /// Consecutive integers, which are never written down.
@@ -78,6 +86,18 @@ impl Block {
         }
     }
 
+    /// Appends the inputs of another block of the same form.
+    pub(crate) fn append(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Cells { cells, .. }, Self::Cells { cells: more, .. }) => cells.extend_from_slice(more),
+            (Self::Blobs { ends, bytes }, Self::Blobs { ends: more_ends, bytes: more }) => {
+                ends.extend(more_ends.iter().map(|end| bytes.len() + end));
+                bytes.extend_from_slice(more);
+            }
+            _ => debug_assert!(false, "a job's inputs are all of one form"),
+        }
+    }
+
     fn blob(ends: &[usize], bytes: &[u8], call: usize) -> Range<usize> {
         let start = if call == 0 { 0 } else { ends[call - 1] };
         debug_assert!(ends[call] <= bytes.len());
@@ -118,11 +138,7 @@ impl Blocks {
 
 impl Source for Blocks {
     fn fill(&self, calls: Range<u64>, area: InputArea<'_>) -> (Inputs, u32) {
-        let blocks = self.of(&calls);
-        match blocks.first() {
-            Some((_, block)) if matches!(**block, Block::Cells { .. }) => fill_cells(&blocks, calls, area),
-            _ => fill_blobs(&blocks, calls, area),
-        }
+        fill_from(&self.of(&calls), calls, area)
     }
 
     fn release(&self, low_water: u64) {
@@ -140,6 +156,18 @@ impl Source for Arc<Blocks> {
 
     fn release(&self, low_water: u64) {
         Blocks::release(self, low_water);
+    }
+}
+
+/// Fills a slot from the blocks that hold the inputs of `calls`, each with the index of its first call.
+pub(crate) fn fill_from(
+    blocks: &[(u64, Arc<Block>)],
+    calls: Range<u64>,
+    area: InputArea<'_>,
+) -> (Inputs, u32) {
+    match blocks.first() {
+        Some((_, block)) if matches!(**block, Block::Cells { .. }) => fill_cells(blocks, calls, area),
+        _ => fill_blobs(blocks, calls, area),
     }
 }
 

@@ -1,6 +1,12 @@
 //! A task as its caller sees it: a function from values to values, run by the pool.
+//!
+//! Here is what blocks. [`later`] gives handles instead, [`lazy`] iterators.
+
+mod later;
+mod lazy;
 
 use std::any::TypeId;
+use std::collections::TryReserveError;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::Path;
@@ -12,9 +18,11 @@ use serde::{Serialize, Serializer};
 use wasmpool_abi::Codec;
 
 use super::admission::Use;
+use super::decode::ResultForm;
 use super::directories::GrantedDirectory;
 use super::error::{Error, ErrorKind};
-use super::gather::{Gather, ResultForm};
+use super::gate::Entry as Entrance;
+use super::gather::Gather;
 use super::job::{Job, Terms, Work};
 use super::limits;
 use super::module::ModuleState;
@@ -25,6 +33,7 @@ use super::processes::{self, Life, Process};
 use super::shape::Shape;
 use super::shared::Shared;
 use super::source::{Block, Blocks, Integers, Source};
+use super::stream::Current;
 use super::{Module, cells};
 use crate::channel::control::DirRights;
 use crate::channel::layout::VALUE_BYTES_MAX;
@@ -51,13 +60,21 @@ const CALLS_AHEAD_MIN: u64 = 4;
 
 /// A task of a loaded module, taking `A` and returning `R`. Cheap to clone.
 ///
-/// Calls run in worker processes, any number at a time. Every method blocks until its calls have ended.
+/// Calls run in worker processes, any number at a time.
+///
+/// | blocks until its calls have ended | gives a [`Handle`](crate::Handle) at once | gives results as they come |
+/// |---|---|---|
+/// | [`apply`](Self::apply) | [`apply_async`](Self::apply_async) | |
+/// | [`map`](Self::map), [`map_outcomes`](Self::map_outcomes) | [`map_async`](Self::map_async) | [`imap`](Self::imap), [`imap_unordered`](Self::imap_unordered) |
+/// | [`starmap`](Self::starmap) | [`starmap_async`](Self::starmap_async) | |
 pub struct Task<A, R> {
     module: Use,
     number: usize,
     terms: Terms,
     /// How `A` is written for a guest.
     form: ArgumentForm,
+    /// What calls that are submitted one by one join.
+    stream: Current<R>,
     signature: PhantomData<fn(A) -> R>,
 }
 
@@ -89,6 +106,7 @@ impl<A, R> Clone for Task<A, R> {
             number: self.number,
             terms: self.terms.clone(),
             form: self.form,
+            stream: self.stream.clone(),
             signature: PhantomData,
         }
     }
@@ -109,6 +127,7 @@ impl<A, R> Task<A, R> {
             number,
             terms: module.terms.clone(),
             form: ArgumentForm::of::<A>(),
+            stream: Current::default(),
             signature: PhantomData,
         })
     }
@@ -269,6 +288,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     pub fn apply(&self, arguments: A) -> Result<R, Error> {
         let shared = self.module.shared();
         let module = self.module.module()?;
+        let _entry = Entrance::new(shared)?;
         if let Some(obstacle) = shared.obstacle(module) {
             return Err(obstacle);
         }
@@ -345,9 +365,30 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     fn run(&self, inputs: impl IntoIterator<Item = A>, stop: bool) -> Result<(Gather<R>, usize), Error> {
         let inputs = inputs.into_iter();
         let shared = self.module.shared();
+        let _entry = Entrance::new(shared)?;
+        let Prepared { job, gather, blocks, integers } = self.prepare(&inputs, stop)?;
+        shared.submit(&job)?;
+        let listed = Listed { shared, job: &job };
+        let total = match integers {
+            Some(calls) => calls,
+            None => {
+                let wait = |calls_ahead| job.wait_for_room(calls_ahead);
+                self.announce_all(inputs, &job, &blocks, |total| gather.reserve(total), wait)
+            }
+        };
+        job.wait(None);
+        drop(listed);
+        if let Some(error) = shared.conclude(&job) {
+            return Err(error);
+        }
+        Ok((sole(&job, gather)?, total))
+    }
+
+    /// A job for these inputs, which is not submitted yet. Ranges of integers are announced, all else is to be.
+    fn prepare(&self, inputs: &impl Iterator<Item = A>, stop: bool) -> Result<Prepared<R>, Error> {
         let work = self.work(self.module.module()?, stop)?;
         let form = self.result_form(&work);
-        let integers = integers(&inputs).filter(|_| self.takes_integers(&work));
+        let integers = integers(inputs).filter(|_| self.takes_integers(&work));
         let expected = match &integers {
             Some(range) => count(range)?,
             None => inputs.size_hint().0.min(EXPECTED_MAX / size_of::<R>().max(1)),
@@ -360,30 +401,24 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             None => Box::new(Arc::clone(&blocks)),
         };
         let job = Job::new(work, source, Arc::clone(&gather) as _);
-        if integers.is_some() {
-            job.announce(expected as u64, true);
+        let integers = integers.map(|_| expected);
+        if let Some(calls) = integers {
+            job.announce(calls as u64, true);
         }
-        shared.submit(&job)?;
-        let listed = Listed { shared, job: &job };
-        let total = match integers {
-            Some(_) => expected,
-            None => self.announce_all(inputs, &job, &blocks, &gather),
-        };
-        job.wait(None);
-        drop(listed);
-        if let Some(error) = shared.conclude(&job) {
-            return Err(error);
-        }
-        Ok((sole(&job, gather)?, total))
+        Ok(Prepared { job, gather, blocks, integers })
     }
 
-    /// Encodes inputs as they come, not too far ahead of the workers; returns how many there were.
+    /// Encodes inputs as they come; returns how many there were.
+    ///
+    /// Room for so many results is made by `reserve` before workers hear of the calls. `wait` waits until more inputs
+    /// are welcome, and says whether they are, when so many calls are ahead of the workers.
     fn announce_all(
         &self,
         mut inputs: impl Iterator<Item = A>,
         job: &Arc<Job>,
         blocks: &Blocks,
-        gather: &Gather<R>,
+        reserve: impl Fn(usize) -> Result<(), TryReserveError>,
+        wait: impl Fn(u64) -> bool,
     ) -> usize {
         let mut calls_max = FIRST_BLOCK_CALLS;
         let mut total = 0;
@@ -407,7 +442,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             }
             let calls_ahead = calls_ahead(&block);
             total += block.calls() as usize;
-            if let Err(error) = gather.reserve(total) {
+            if let Err(error) = reserve(total) {
                 job.cancel(Some(Failure::new(
                     total as u64,
                     FailureKind::Cancelled,
@@ -421,7 +456,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             }
             job.announce(announced, has_ended);
             self.module.shared().lobby.ring();
-            if has_ended || !job.wait_for_room(calls_ahead) {
+            if has_ended || !wait(calls_ahead) {
                 return total;
             }
             calls_max = (calls_max * 2).min(BLOCK_CALLS_MAX);
@@ -502,6 +537,16 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
     }
 }
 
+/// A job that is about to be submitted.
+struct Prepared<R> {
+    job: Arc<Job>,
+    gather: Arc<Gather<R>>,
+    /// Where its inputs go, unless they are integers.
+    blocks: Arc<Blocks>,
+    /// How many integers its inputs are, if they are a range.
+    integers: Option<usize>,
+}
+
 /// A job on its module's list, which is taken off it when the caller's own code panics.
 pub(super) struct Listed<'a> {
     pub(super) shared: &'a Shared,
@@ -530,7 +575,7 @@ fn fill_cells<A>(inputs: &mut impl Iterator<Item = A>, cells: &mut Vec<u64>, cal
     cells.len() < calls
 }
 
-fn no_room(results: usize, error: std::collections::TryReserveError) -> Error {
+fn no_room(results: usize, error: TryReserveError) -> Error {
     Error::new(ErrorKind::SetUp, format!("there is no memory for {results} results")).with_source(error)
 }
 

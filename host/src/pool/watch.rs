@@ -17,6 +17,9 @@ pub(crate) struct Place {
 /// How long a call that nobody wants any more may go on before it is stopped.
 const UNWANTED_TIME_MAX: Duration = Duration::from_millis(10);
 
+/// How long a worker is at one call before those behind it are taken away from it.
+const STUCK_TIME: Duration = Duration::from_millis(4);
+
 /// How much longer than a call a worker may take that has work and names no call.
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
@@ -64,6 +67,12 @@ impl Watch {
     /// Notes that a call goes on at this place which began to run at that time.
     pub(crate) fn begin(&mut self, place: Place, since: Instant) {
         *self = Self { seen: Some((place, since)), is_pardoned: false };
+    }
+
+    /// Whether the worker has been where it was seen last for so long that calls behind it are better off elsewhere,
+    /// however little work they are.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        self.seen.is_some_and(|(_, since)| now.saturating_duration_since(since) >= STUCK_TIME)
     }
 
     /// How much of its time the call that was seen last has left.
@@ -153,6 +162,18 @@ mod tests {
         assert_eq!(watch.look(at(2, 0), start + ms(11)), ms(1));
         watch.rest();
         assert_eq!(watch.look(at(2, 0), start + ms(20)), ms(0));
+    }
+
+    #[test]
+    fn a_worker_is_stuck_that_stays_where_it_is() {
+        let mut watch = Watch::default();
+        let start = Instant::now();
+        assert!(!watch.is_stuck(start + STUCK_TIME));
+        watch.look(at(1, 0), start);
+        assert!(!watch.is_stuck(start + STUCK_TIME / 2));
+        assert!(watch.is_stuck(start + STUCK_TIME));
+        watch.look(at(1, 1), start + STUCK_TIME);
+        assert!(!watch.is_stuck(start + STUCK_TIME));
     }
 
     #[test]

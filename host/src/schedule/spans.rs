@@ -39,6 +39,11 @@ impl Spans {
         self.spans.get(&0).copied().unwrap_or(0)
     }
 
+    /// Whether an index is in the set.
+    pub(crate) fn contains(&self, index: u64) -> bool {
+        self.spans.range(..=index).next_back().is_some_and(|(_, end)| index < *end)
+    }
+
     /// The spans of the set, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.spans.iter().map(|(start, end)| *start..*end)
@@ -77,6 +82,7 @@ mod tests {
                 model.extend(span);
             }
             let held: Vec<u64> = spans.iter().flatten().collect();
+            prop_assert!((0..80).all(|index| spans.contains(index) == model.contains(&index)));
             prop_assert_eq!(held, model.iter().copied().collect::<Vec<_>>());
             let low_water = (0..).find(|index| !model.contains(index)).expect("a gap");
             prop_assert_eq!(spans.low_water(), low_water);

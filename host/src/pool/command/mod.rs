@@ -15,6 +15,7 @@ pub(crate) use self::argument::Argument;
 use self::outputs::Outputs;
 use super::admission::Use;
 use super::error::{Error, ErrorKind};
+use super::gate::Entry as Entrance;
 use super::job::{Job, Terms, Work};
 use super::limits;
 use super::module::ModuleState;
@@ -232,6 +233,7 @@ impl Command {
     pub fn apply(&self, input: impl AsRef<[u8]>) -> Result<Vec<u8>, Error> {
         let shared = self.module.shared();
         let module = self.module.module()?;
+        let _entry = Entrance::new(shared)?;
         if let Some(obstacle) = shared.obstacle(module) {
             return Err(obstacle);
         }
@@ -268,6 +270,7 @@ impl Command {
         stop: bool,
     ) -> Result<Vec<Outcome<Vec<u8>>>, Error> {
         let shared = self.module.shared();
+        let _entry = Entrance::new(shared)?;
         let work = self.work(self.module.module()?, stop)?;
         let (outputs, blocks) = (Arc::new(Outputs::default()), Arc::new(Blocks::default()));
         let job = Job::new(work, Box::new(Arc::clone(&blocks)), Arc::clone(&outputs) as _);

@@ -12,7 +12,7 @@ use wasmpool_abi::VALUE_BYTES_MAX;
 use wasmpool_abi::nesting::{Ending, split_list};
 
 use super::BYTES_MAX;
-use crate::pool::gather::as_uninit;
+use crate::pool::decode::as_uninit;
 use crate::pool::outcome::{Failure, FailureKind};
 use crate::pool::sink::{Form, Results, Sink};
 use crate::pool::source::Block;

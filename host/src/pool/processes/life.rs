@@ -17,6 +17,7 @@ use crate::pool::chunk::Chunk;
 use crate::pool::directories;
 use crate::pool::error::{Error, ErrorKind};
 use crate::pool::feeder::spawn_blank;
+use crate::pool::gate::closed;
 use crate::pool::job::Job;
 use crate::pool::outcome::{Failure, FailureKind};
 use crate::pool::shared::Shared;
@@ -135,6 +136,9 @@ impl Life {
             Stage::Running(_) | Stage::Ended(..) => {
                 return Err(state.misuse("was started before: make another one"));
             }
+        }
+        if self.pool().gate.is_shut() {
+            return Err(closed());
         }
         if let Some(obstacle) = self.pool().obstacle(&self.job.work.module) {
             return Err(obstacle);

@@ -69,7 +69,7 @@ fn soak(plan: &Plan, random: &mut Random) -> Vec<Line> {
     // What the first pool of a process takes for all of them does not count.
     let first = wasmpool::Pool::builder().workers(1).build().expect("a pool");
     processes::workers(&first);
-    first.close();
+    drop(first);
     let traces = traces::Traces::now();
     let job = job::run(plan, random);
     let deaths = supervisors::kill(plan.supervisors, random);
