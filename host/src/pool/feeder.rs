@@ -138,7 +138,7 @@ impl Feeder {
             Tenure::Serving(service) => service.has_news(),
             _ => true,
         };
-        if has_news || self.shared.is_closing() {
+        if has_news || self.shared.is_ending() {
             return;
         }
         post.feeder_bell().sleep(announced, limit);
@@ -168,7 +168,7 @@ impl Feeder {
     }
 
     fn step(&mut self) -> Step {
-        if self.shared.is_closing() {
+        if self.shared.is_ending() {
             return Step::End;
         }
         let shared = Arc::clone(&self.shared);
@@ -239,7 +239,7 @@ impl Feeder {
         let child = Arc::new(child);
         self.latest = Some(Arc::clone(&child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(&child)));
-        if self.shared.is_closing() {
+        if self.shared.is_ending() {
             // Whoever closes may have looked before the process was there.
             child.kill();
         }
@@ -298,7 +298,7 @@ impl Feeder {
                 module.workers.fetch_sub(1, Ordering::Relaxed);
                 self.shared.seats[self.number].set_process(None);
                 blank.child.kill();
-                if self.shared.is_closing() {
+                if self.shared.is_ending() {
                     return Step::End;
                 }
                 match problem {

@@ -483,11 +483,11 @@ impl Job {
         let is_detailed = {
             let mut state = self.state();
             state.failures += 1;
-            if state.cancelled && failure.kind() == FailureKind::Cancelled {
+            let keeps = state.sink.as_ref().is_none_or(|sink| sink.keeps_failures());
+            if state.cancelled && (failure.kind() == FailureKind::Cancelled || !keeps) {
                 // It was stopped with its job, whose end says why.
                 return;
             }
-            let keeps = state.sink.as_ref().is_none_or(|sink| sink.keeps_failures());
             !keeps || state.failures <= DETAILED_FAILURES_MAX
         };
         let failure = if is_detailed { failure } else { failure.brief() };
