@@ -103,7 +103,8 @@ fn terminating_brings_every_handle_to_its_outcome() {
         }
         assert_eq!(job.get(None).expect_err("stopped").kind(), ErrorKind::Closed);
         for handle in singles {
-            assert_eq!(handle.get(None).expect_err("stopped").kind(), ErrorKind::Closed);
+            let error = handle.get(None).expect_err("stopped");
+            assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
         }
         assert_eq!(lazily.next().expect("an error").expect_err("stopped").kind(), ErrorKind::Closed);
         assert!(lazily.next().is_none());

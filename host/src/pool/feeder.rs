@@ -156,7 +156,7 @@ impl Feeder {
             Tenure::Serving(service) => service.has_news(),
             _ => true,
         };
-        if has_news || self.shared.is_closing() {
+        if has_news || self.shared.is_ending() {
             return;
         }
         post.feeder_bell().sleep(announced, limit);
@@ -204,7 +204,7 @@ impl Feeder {
     }
 
     fn step(&mut self) -> Step {
-        if self.shared.is_closing() {
+        if self.shared.is_ending() {
             return Step::End;
         }
         let shared = Arc::clone(&self.shared);
@@ -305,7 +305,7 @@ impl Feeder {
         self.count(Count::WorkersStarted);
         self.latest = Some(Arc::clone(child));
         self.shared.seats[self.number].set_process(Some(Arc::clone(child)));
-        if self.shared.is_closing() {
+        if self.shared.is_ending() {
             // Whoever closes may have looked before the process was there.
             child.kill();
         }
@@ -361,7 +361,7 @@ impl Feeder {
                 self.shared.seats[self.number].set_process(None);
                 blank.child.kill();
                 self.count(Count::WorkersLost);
-                if self.shared.is_closing() {
+                if self.shared.is_ending() {
                     return Step::End;
                 }
                 match problem {

@@ -724,11 +724,11 @@ impl Job {
                 self.work.module.tally.add_failure(failure.kind());
             }
             state.failures += 1;
-            if state.cancelled && failure.kind() == FailureKind::Cancelled {
+            let keeps = state.sink.as_ref().is_none_or(|sink| sink.keeps_failures());
+            if state.cancelled && (failure.kind() == FailureKind::Cancelled || !keeps) {
                 // It was stopped with its job, whose end says why.
                 return;
             }
-            let keeps = state.sink.as_ref().is_none_or(|sink| sink.keeps_failures());
             !keeps || state.failures <= DETAILED_FAILURES_MAX
         };
         let failure = if is_detailed { failure } else { failure.brief() };

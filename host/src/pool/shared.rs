@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     /// What its processes are started from.
     pub(crate) executable: Executable,
     closing: AtomicBool,
+    /// All jobs have been ended, and feeders are to follow.
+    ending: AtomicBool,
     /// Why no worker can be started, when that is so.
     broken: Mutex<Option<String>>,
     /// How often a worker has been given a module.
@@ -269,6 +271,7 @@ impl Shared {
             on_line,
             executable,
             closing: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             broken: Mutex::new(None),
             seatings: AtomicU64::new(0),
             last_direct: AtomicUsize::new(0),
@@ -308,6 +311,12 @@ impl Shared {
         self.closing.load(Ordering::Relaxed)
     }
 
+    /// Whether feeders are to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        // Relaxed: as above.
+        self.ending.load(Ordering::Relaxed)
+    }
+
     /// Begins to end: lets nobody in, ends all jobs and kills all workers.
     pub(crate) fn close(&self) {
         self.gate.shut();
@@ -315,6 +324,8 @@ impl Shared {
         for module in self.modules() {
             module.cancel_all("the pool was closed");
         }
+        // Not before: feeders that end give up what they have, and it is their jobs' end that says why.
+        self.ending.store(true, Ordering::SeqCst);
         for seat in &self.seats {
             seat.kill();
         }
