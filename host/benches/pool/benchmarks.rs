@@ -3,8 +3,8 @@
 use crate::measured::Measured;
 use crate::world::World;
 use crate::{
-    apply, balance, bytes, command_line, fresh, growth, idle, limits, map, memory, runaway, shared,
-    short_tasks, speedup, start, values,
+    apply, apply_async, balance, bytes, command_line, fresh, growth, idle, limits, map, memory, runaway,
+    shared, short_tasks, speedup, start, values,
 };
 
 /// Something that is measured in one go.
@@ -20,7 +20,7 @@ const fn row(name: &'static str, measure: fn(&World) -> anyhow::Result<Measured>
 }
 
 /// Every benchmark, in the table's order.
-pub(crate) const BENCHMARKS: [Benchmark; 43] = [
+pub(crate) const BENCHMARKS: [Benchmark; 44] = [
     row("map-range", map::from_range),
     row("map-vec", map::from_vec),
     row("lines-null", command_line::lines_to_null),
@@ -39,6 +39,7 @@ pub(crate) const BENCHMARKS: [Benchmark; 43] = [
     row("balance", balance::makespans),
     row("apply", apply::back_to_back),
     row("rested-apply", apply::rested),
+    row("apply-async", apply_async::rate),
     row("first-result", start::first_result),
     row("first-compile", start::first_compile),
     row("confinement", start::confinement),

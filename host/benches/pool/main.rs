@@ -13,6 +13,7 @@
 //! measured and what one run gave.
 
 mod apply;
+mod apply_async;
 mod arguments;
 mod balance;
 mod benchmarks;

@@ -71,6 +71,22 @@ impl Cubers {
     }
 }
 
+impl Cubers {
+    /// The cubes of the first so many numbers: all are asked for, then all answers are taken. They come in order from
+    /// a single thread.
+    ///
+    /// # Errors
+    ///
+    /// When nobody is there to answer.
+    pub(crate) fn all(&self, count: usize) -> anyhow::Result<Vec<i64>> {
+        let (answers, answered) = crossbeam_channel::bounded(count);
+        let questions = self.questions.as_ref().context("nobody answers")?;
+        (0..count as i64).try_for_each(|number| questions.send((number, answers.clone())))?;
+        drop(answers);
+        Ok(answered.iter().collect())
+    }
+}
+
 impl Drop for Cubers {
     fn drop(&mut self) {
         self.questions = None;

@@ -179,6 +179,16 @@ def shared(processes, what, count):
         return [in_processes(processes, look_up, seen, count) * processes]
 
 
+def all_at_once(submit, result, calls):
+    def run():
+        futures = [submit(number) for number in range(calls)]
+        return [result(future) for future in futures]
+
+    seconds, cubes = timed(run)
+    assert cubes == [number**3 for number in range(calls)]
+    return [seconds]
+
+
 SHARED = ["value", "queue", "array", "list", "dict"]
 
 
@@ -188,6 +198,8 @@ def with_executor(executor, what, amounts):
     if what == "futures-map":
         calls, chunk_size = amounts
         return [map_in(in_executor(executor, chunk_size), calls)]
+    if what == "futures-async":
+        return all_at_once(lambda number: executor.submit(cube, number), lambda future: future.result(), *amounts)
     return times_of(lambda: executor.submit(cube, 3).result(), *amounts)
 
 
@@ -199,6 +211,8 @@ def with_pool(pool, what, amounts):
         return [map_in(in_pool(pool, chunk_size), calls)]
     if what == "apply":
         return times_of(lambda: pool.apply(cube, (3,)), *amounts)
+    if what == "apply-async":
+        return all_at_once(lambda number: pool.apply_async(cube, (number,)), lambda result: result.get(), *amounts)
     if what == "echo":
         return echo_bytes(pool, *amounts)
     if what == "idle":
