@@ -6,9 +6,6 @@ use std::process::Command;
 use wasmpool_tests::cli;
 use wasmpool_tests::console::{Shell, Shown, shown};
 
-/// How commands begin that the binary does not have yet. Empty this list when it has.
-const PENDING: [&str; 1] = ["wasmpool spawn "];
-
 fn document() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     std::fs::read_to_string(root.join("wasm-tasks/TUTORIALS.md")).expect("the tutorials")
@@ -52,14 +49,10 @@ fn without_process_ids(line: &str) -> String {
 #[test]
 fn every_command_of_the_tutorials_prints_what_is_shown() {
     let commands = shown(&document());
-    for pending in PENDING {
-        assert!(commands.iter().any(|shown| shown.command.starts_with(pending)), "{pending} is not shown");
-    }
-    let is_pending = |shown: &&Shown| PENDING.iter().any(|pending| shown.command.starts_with(pending));
     let shell = Shell::default();
     // Builds wasm-tasks and puts it there as tasks.wasm.
     let place = cli::place();
-    for Shown { command, output } in commands.iter().filter(|shown| !is_pending(shown)) {
+    for Shown { command, output } in &commands {
         assert!(!output.is_empty(), "{command} shows nothing");
         let printed = shell.run(command, place).concat();
         assert_eq!(comparable(command, &printed), comparable(command, output), "{command}");

@@ -41,6 +41,13 @@ pub fn whoami() -> String {
     format!("I am {} with process id {}", me.process_name(), me.pid())
 }
 
+/// Prints the name and the id of its process.
+#[task]
+pub fn print_process_id(_number: i64) {
+    let me = current();
+    println!("{} is process {}", me.process_name(), me.pid());
+}
+
 /// All that a call may know of itself.
 #[derive(Debug, Serialize)]
 pub struct Me {
