@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::control::Identity;
 use super::ending::EndKind;
-use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, VALUE_BYTES_MAX, down, tagged, up};
+use super::layout::{
+    ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, Sleep, VALUE_BYTES_MAX, down, tagged, up,
+};
 use super::order::{Entry, Inputs, Order, slot_of};
 use super::range_word::RangeWord;
 use super::request::Request;
@@ -265,8 +267,9 @@ impl Desk {
 
     /// Says that the running call is about to sleep on the object of this grant, and has the supervisor look.
     pub(crate) fn block_on(&self, grant: usize) {
+        let word = self.up.word32(up::BLOCKED_ON);
         // Relaxed: the word stands for itself, and the bell publishes it.
-        self.up.word32(up::BLOCKED_ON).store(grant as u32 + 1, Ordering::Relaxed);
+        word.store(Sleep(word.load(Ordering::Relaxed)).next(grant).0, Ordering::Relaxed);
         self.has_slept.set(true);
         self.feeder_bell().ring();
     }
@@ -286,7 +289,8 @@ impl Desk {
 
     /// Says that the running call sleeps no more.
     pub(crate) fn unblock(&self) {
-        self.up.word32(up::BLOCKED_ON).store(0, Ordering::Relaxed);
+        let word = self.up.word32(up::BLOCKED_ON);
+        word.store(Sleep(word.load(Ordering::Relaxed)).over().0, Ordering::Relaxed);
     }
 
     /// What the driver adds a call's number plus one to, to name it in the progress word.

@@ -83,12 +83,41 @@ pub(crate) mod down {
     const _: () = assert!(ORDERS + SLOTS * ORDER_BYTES <= PAGE);
 }
 
+/// Which sleep of a worker's calls this is, and on what.
+///
+/// ```text
+/// bits 0..11    number of the grant plus one, 0 while no call sleeps
+/// bits 11..32   how many sleeps there were, so that the next one is told from this
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sleep(pub(crate) u32);
+
+impl Sleep {
+    const COUNT: u32 = 1 << 11;
+
+    /// The next one, on the object of this grant.
+    pub(crate) fn next(self, grant: usize) -> Self {
+        Self(self.over().0.wrapping_add(Self::COUNT) | (grant as u32 + 1) % Self::COUNT)
+    }
+
+    /// The same when it is over.
+    pub(crate) fn over(self) -> Self {
+        Self(self.0 & !(Self::COUNT - 1))
+    }
+
+    /// Number of the grant on whose object a call sleeps.
+    pub(crate) fn grant(self) -> Option<usize> {
+        (self.0 % Self::COUNT).checked_sub(1).map(|grant| grant as usize)
+    }
+}
+
 /// Offsets in the up region.
 pub(crate) mod up {
     use super::{PAGE, RING_BYTES, SLOT_BYTES, SLOTS};
 
     pub(crate) const PROGRESS: usize = 0;
     /// Number of the grant, plus 1, on whose object the running call sleeps; 0 while it does not.
+    /// A [`Sleep`](super::Sleep).
     pub(crate) const BLOCKED_ON: usize = 8;
     /// Number of the host function that a guest entered last; 0 before the first.
     pub(crate) const HOST_CALL: usize = 12;
@@ -172,6 +201,16 @@ pub(crate) const fn untag(word: u64, generation: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sleep_is_told_from_the_next_on_the_same_object() {
+        let first = Sleep(0).next(1023);
+        assert_eq!((first.grant(), first.over().grant()), (Some(1023), None));
+        let second = first.over().next(1023);
+        assert_eq!(second.grant(), Some(1023));
+        assert_ne!(first, second);
+        assert_eq!(Sleep(u32::MAX).next(0).grant(), Some(0));
+    }
 
     #[test]
     fn words_do_not_overlap() {

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use super::desk::failures_start;
 use super::ending::EndKind;
-use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, down, tagged, untag, up};
+use super::layout::{ENTRY_BYTES, FAILURE_HEADER_BYTES, SLOT_BYTES, Sleep, down, tagged, untag, up};
 use super::order::{Order, slot_of};
 use super::range_word::RangeWord;
 use super::ring;
@@ -127,11 +127,10 @@ impl Post {
         untag(word, generation).unwrap_or(0).min(end)
     }
 
-    /// Number of the grant on whose object the running call sleeps, as the worker says.
-    pub(crate) fn blocked_on(&self) -> Option<usize> {
+    /// What the running call sleeps on, as the worker says.
+    pub(crate) fn sleep(&self) -> Sleep {
         // Relaxed: a hint that is looked at again and again.
-        let word = self.up.word32(up::BLOCKED_ON).load(Ordering::Relaxed);
-        word.checked_sub(1).map(|grant| grant as usize)
+        Sleep(self.up.word32(up::BLOCKED_ON).load(Ordering::Relaxed))
     }
 
     /// Number of the host function that a guest entered last, as the worker says.

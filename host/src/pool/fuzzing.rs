@@ -238,7 +238,7 @@ impl Run<'_> {
                 self.running.check_end()?;
                 self.running.drop_unwanted(post);
                 self.running.teach(post.busy_ns(GENERATION));
-                let _ = (self.running.wants_room(post), self.running.rest(post), post.blocked_on());
+                let _ = (self.running.wants_room(post), self.running.rest(post), post.sleep().grant());
             }
         }
         Ok(())

@@ -695,8 +695,11 @@ impl Job {
     /// Attempts are counted for the whole job: with those under way, that bounds them, however many calls wait.
     /// `was_tried` tells that this is one, and not a call that an earlier failure in its chunk has kept from being run.
     pub(crate) fn failed_to_initialize(&self, failure: Failure, worker: usize, was_tried: bool) -> Verdict {
-        if !self.wants(failure.index()) {
-            return self.failed(failure, worker);
+        let call = failure.index();
+        if !self.wants(call) {
+            // Another one has said it.
+            self.settle(call..call + 1);
+            return Verdict::Final;
         }
         let attempts = {
             let mut state = self.state();

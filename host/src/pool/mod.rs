@@ -623,7 +623,7 @@ impl Builder {
             settings: self.settings,
             directories: directories.into(),
         };
-        pool.resize(workers)?;
+        pool.shared.resize(workers)?;
         Ok(pool)
     }
 }

@@ -32,6 +32,10 @@ pub(crate) const SPARE_TIME: Duration = Duration::from_secs(1);
 /// Least time between two calls that are ended for want of seats: the place of the first has to be taken first.
 const SUCCESSION_TIME: Duration = Duration::from_millis(20);
 
+/// How long every worker of a module has slept before a call is ended for want of seats. Whoever was woken and waits for
+/// a processor still counts as asleep, and on a busy machine that may take long.
+const STANDSTILL_MIN: Duration = Duration::from_millis(200);
+
 /// How soon to look again while calls wait.
 pub(crate) const EXPECTED_TIME: Duration = Duration::from_millis(20);
 
@@ -59,6 +63,8 @@ struct Headcount {
     idle_elsewhere: usize,
     /// Calls of the module that a sleeping worker has been given and has not begun.
     is_waiting: bool,
+    /// How long the module's worker that fell asleep last has slept.
+    least_sleep: Option<Duration>,
 }
 
 /// Opens another seat if all of a module's workers sleep while calls wait.
@@ -84,7 +90,8 @@ pub(crate) fn relieve(shared: &Arc<Shared>, module: &Arc<ModuleState>) -> Relief
     if open(shared, &mut seats) {
         return Relief::Opened;
     }
-    if seats.last_exhausted.is_some_and(|last| last.elapsed() < SUCCESSION_TIME) {
+    let is_standstill = staff.least_sleep.is_some_and(|least| least >= STANDSTILL_MIN);
+    if !is_standstill || seats.last_exhausted.is_some_and(|last| last.elapsed() < SUCCESSION_TIME) {
         return Relief::Expected;
     }
     seats.last_exhausted = Some(Instant::now());
@@ -97,24 +104,32 @@ fn count(shared: &Shared, module: &Arc<ModuleState>) -> Headcount {
     let takes_calls = |seat: &&Seat| seat.standing.get() == Standing::Open;
     for seat in shared.open_seats().iter().filter(takes_calls) {
         // A lock that somebody holds: there is something going on.
-        let Some(state) = seat.try_lock() else {
+        let Some(mut state) = seat.try_lock() else {
             staff.awake += 1;
             staff.for_module += 1;
             continue;
         };
-        match &state.tenure {
-            Tenure::Serving(service) if service.is_held_up() => {
-                staff.is_waiting |= Arc::ptr_eq(&service.module, module) && service.rest() > 0;
-            }
+        let is_failing = state.is_failing;
+        match &mut state.tenure {
             Tenure::Serving(service) => {
-                staff.awake += 1;
-                match Arc::ptr_eq(&service.module, module) {
-                    true => staff.for_module += 1,
-                    false => staff.idle_elsewhere += usize::from(service.is_idle()),
+                // It may have gone on since its feeder looked.
+                service.look_asleep();
+                let is_own = Arc::ptr_eq(&service.module, module);
+                match service.held_up_time() {
+                    Some(slept) if is_own => {
+                        staff.is_waiting |= service.rest() > 0;
+                        staff.least_sleep = staff.least_sleep.into_iter().chain([slept]).min();
+                    }
+                    Some(_) => {}
+                    None => {
+                        staff.awake += 1;
+                        staff.for_module += usize::from(is_own);
+                        staff.idle_elsewhere += usize::from(!is_own && service.is_idle());
+                    }
                 }
             }
             // Where no worker can be started, none is to be expected.
-            Tenure::Vacant if state.is_failing => {}
+            Tenure::Vacant if is_failing => {}
             Tenure::Vacant | Tenure::Blank(_) => {
                 staff.awake += 1;
                 staff.for_module += 1;

@@ -22,7 +22,7 @@ use super::running::{Running, chunk_calls_max};
 use super::tally::Count;
 use super::watch::{self, Place, Reason, Watch};
 use crate::channel::control::{Control, WorkerSays, quoted};
-use crate::channel::layout::{RING_BYTES, SLOTS};
+use crate::channel::layout::{RING_BYTES, SLOTS, Sleep};
 use crate::channel::order::{Entry, Inputs, Order, slot_of};
 use crate::channel::post::{Lie, Post};
 use crate::channel::request::{Asks, Assembler, Request};
@@ -62,8 +62,8 @@ pub(crate) struct Service {
     /// Bytes that were printed since calls last came back, line ends included.
     printed_bytes: u64,
     watch: Watch,
-    /// Since when it has been seen to sleep inside a call.
-    held_up_since: Option<Instant>,
+    /// The sleep inside a call that it has been seen in, and since when.
+    asleep: Option<(Sleep, Instant)>,
     /// Why it was killed, if the supervisor did it.
     sentence: Option<Sentence>,
 }
@@ -134,7 +134,7 @@ impl Service {
             lines: ring::Reader::default(),
             printed_bytes: 0,
             watch: Watch::default(),
-            held_up_since: None,
+            asleep: None,
             sentence: None,
         }
     }
@@ -227,12 +227,17 @@ impl Service {
         self.watch_call();
         self.watch_parked();
         self.resume();
-        let waits_for_others = self.is_parked() && self.has_nothing_posted();
-        self.held_up_since = match self.blocked_on().is_some() || waits_for_others {
-            true => self.held_up_since.or_else(|| Some(Instant::now())),
-            false => None,
-        };
+        self.look_asleep();
         tended
+    }
+
+    /// Looks whether the worker sleeps inside a call, and whether that is the sleep that was seen before.
+    pub(crate) fn look_asleep(&mut self) {
+        let sleep = self.post.sleep();
+        let waits_for_others = self.is_parked() && self.has_nothing_posted();
+        let sleeps = waits_for_others || self.granted(sleep).is_some();
+        let before = self.asleep.filter(|(seen, _)| *seen == sleep);
+        self.asleep = sleeps.then(|| before.unwrap_or_else(|| (sleep, Instant::now())));
     }
 
     /// Whether the worker has been asleep inside a call for a while, as it says.
@@ -240,8 +245,9 @@ impl Service {
         self.held_up_time().is_some()
     }
 
-    fn held_up_time(&self) -> Option<Duration> {
-        self.held_up_since.map(|since| since.elapsed()).filter(|slept| *slept >= HELD_UP_MIN)
+    /// How long it has been asleep in one go, if it has been for a while.
+    pub(crate) fn held_up_time(&self) -> Option<Duration> {
+        self.asleep.map(|(_, since)| since.elapsed()).filter(|slept| *slept >= HELD_UP_MIN)
     }
 
     fn take_all(&mut self, worker: usize, on_line: &OnLine, tended: &mut Tended) -> Result<(), Lie> {
@@ -452,7 +458,8 @@ impl Service {
         if self.sentence.is_some() || self.child.death().is_some() {
             return;
         }
-        if self.starve_parked() || self.blocked_on().is_none() {
+        self.look_asleep();
+        if self.held_up_time().is_none() || self.starve_parked() || self.blocked_on().is_none() {
             return;
         }
         let front = self.oldest().and_then(|generation| self.slots[slot_of(generation)].as_ref());
@@ -571,7 +578,11 @@ impl Service {
     /// The object that the worker's call sleeps on, or slept on when it died, as it says. It can sleep on nothing but
     /// what it was granted.
     fn blocked_on(&self) -> Option<&Granted> {
-        self.module.granted.get(self.post.blocked_on()?)
+        self.granted(self.post.sleep())
+    }
+
+    fn granted(&self, sleep: Sleep) -> Option<&Granted> {
+        self.module.granted.get(sleep.grant()?)
     }
 
     /// What the call that was running when the worker died is told.

@@ -284,7 +284,7 @@ fn a_call_may_wait_for_what_comes_later() {
     let handle = guest.open("jobs");
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while worker.post.blocked_on() != Some(0) {
+            while worker.post.sleep().grant() != Some(0) {
                 std::thread::yield_now();
             }
             jobs.put(other(), b"late", &Patience::NONE).unwrap();

@@ -405,7 +405,7 @@ fn who_waits_at_a_condition_is_told_of_a_holder_who_died_meanwhile() {
         assert_eq!(guest.call(IMPORT_OP, &[c, Op::Acquire as i64, 0, -1, OUT]), 0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while worker.post.blocked_on() != Some(0) {
+                while worker.post.sleep().grant() != Some(0) {
                     std::thread::yield_now();
                 }
                 condition.lock().acquire(other(), &Patience::new(None, &Unnoticed)).unwrap();
@@ -453,7 +453,7 @@ fn several_objects_are_waited_for_at_once() {
     // It sleeps, says so, and wakes up.
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while worker.post.blocked_on() != Some(0) {
+            while worker.post.sleep().grant() != Some(0) {
                 std::thread::yield_now();
             }
             event.set().unwrap();
@@ -461,7 +461,7 @@ fn several_objects_are_waited_for_at_once() {
         assert_eq!(guest.call(IMPORT_WAIT, &[BYTES, 2, -1, OUT]), 0);
     });
     assert_eq!(guest.peek(OUT as u32, 3), [1, 0, 9]);
-    assert_eq!(worker.post.blocked_on(), None);
+    assert_eq!(worker.post.sleep().grant(), None);
     lock.release(other()).unwrap();
     assert_eq!(guest.call(IMPORT_WAIT, &[BYTES, 3, -1, OUT]), 0);
     assert_eq!(guest.peek(OUT as u32, 3), [1, 0, 1]);
@@ -476,12 +476,12 @@ fn a_call_that_sleeps_says_on_what() {
     let handle = guest.open("event");
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while worker.post.blocked_on() != Some(1) {
+            while worker.post.sleep().grant() != Some(1) {
                 std::thread::yield_now();
             }
             event.set().unwrap();
         });
         assert_eq!(guest.call(IMPORT_OP, &[handle, Op::Wait as i64, 0, -1, 0]), 0);
     });
-    assert_eq!(worker.post.blocked_on(), None);
+    assert_eq!(worker.post.sleep().grant(), None);
 }
