@@ -66,7 +66,8 @@ pub(crate) enum Verb {
     /// --on-error says so, and nothing is run again. For a task that takes not just one argument, each input is an array
     /// with its arguments.
     #[command(after_help = SPAWN_EXAMPLES)]
-    #[command(mut_arg("workers", |flag| flag.hide(true)), mut_arg("retries", |flag| flag.hide(true)))]
+    #[command(mut_arg("workers", |flag| flag.hide(true)), mut_arg("recycle", |flag| flag.hide(true)))]
+    #[command(mut_arg("retries", |flag| flag.hide(true)), mut_arg("retry_delay", |flag| flag.hide(true)))]
     #[command(mut_arg("on_error", |flag| flag.default_value("continue")))]
     Spawn(EachInput),
     /// Runs a WASI command, as if it were a program of its own
