@@ -97,7 +97,8 @@ impl Sleep {
 
     /// The next one, on the object of this grant.
     pub(crate) fn next(self, grant: usize) -> Self {
-        Self(self.over().0.wrapping_add(Self::COUNT) | (grant as u32 + 1) % Self::COUNT)
+        let grant = (grant as u32 + 1) % Self::COUNT;
+        Self(self.over().0.wrapping_add(Self::COUNT) | grant)
     }
 
     /// The same when it is over.

@@ -13,9 +13,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use super::decode::ResultForm;
-#[cfg(feature = "fuzzing")]
-pub(super) use super::decode::from_message_pack;
+use super::decode::ResultForm;
 use super::outcome::Failure;
 use super::sink::{Form, Results, Sink};
 use crate::sandbox::driver::Number;
