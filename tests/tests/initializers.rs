@@ -256,7 +256,8 @@ fn retries_help_an_initializer_that_fails_at_first() {
         } else {
             let (_, text) = uninitialized(results, "fails_at_first");
             assert!(text.starts_with("initializer `fails_at_first` failed 3 times"), "{text}");
-            assert_eq!(value.get().expect("a number"), 3);
+            // The worker may have begun its next chunk before it was told that the job is over.
+            assert!((3..=4).contains(&value.get().expect("a number")));
         }
     }
 }

@@ -106,7 +106,7 @@ fn every_call_of_many_that_fail_is_tried_as_often_as_asked_for() {
 }
 
 #[test]
-fn closing_a_pool_does_not_wait_for_calls_that_rest() {
+fn terminating_a_pool_does_not_wait_for_calls_that_rest() {
     let _watchdog = Watchdog::start();
     let pool = builder(1).retries(1).retry_delay(HOUR, HOUR).build().expect("a pool");
     let module = pool.load_bytes("traps_on", TRAPS_ON.as_bytes()).expect("a module");
@@ -115,7 +115,7 @@ fn closing_a_pool_does_not_wait_for_calls_that_rest() {
         let single = scope.spawn(|| task.apply((1, 1)));
         let job = scope.spawn(|| task.map([(1, 1)]));
         wait_until(|| pool.stats().calls_resting == 2);
-        pool.close();
+        pool.terminate();
         assert_eq!(single.join().expect("no panic").expect_err("closed").kind(), ErrorKind::Closed);
         assert_eq!(job.join().expect("no panic").expect_err("closed").kind(), ErrorKind::Closed);
     });

@@ -245,9 +245,11 @@ impl Service {
         self.held_up_time().is_some()
     }
 
-    /// How long it has been asleep in one go, if it has been for a while.
+    /// How long it has been asleep in one go, if it has been for a while. One that is to die makes room for another.
     pub(crate) fn held_up_time(&self) -> Option<Duration> {
-        self.asleep.map(|(_, since)| since.elapsed()).filter(|slept| *slept >= HELD_UP_MIN)
+        let dies = self.sentence.is_some() || self.child.death().is_some();
+        let asleep = if dies { None } else { self.asleep };
+        asleep.map(|(_, since)| since.elapsed()).filter(|slept| *slept >= HELD_UP_MIN)
     }
 
     fn take_all(&mut self, worker: usize, on_line: &OnLine, tended: &mut Tended) -> Result<(), Lie> {
