@@ -51,7 +51,7 @@ impl Pool {
     ///
     /// Calls that wait or run end with an error of kind [`ErrorKind::Closed`], and every handle comes to its outcome. It
     /// returns at once; [`join`](Self::join) waits until the workers are gone. Terminating twice, or after closing, is no
-    /// harm.
+    /// harm. A [`Process`](crate::Process) goes on: it ends by itself, or with the pool when that is dropped.
     pub fn terminate(&self) {
         self.shared.close();
     }

@@ -131,7 +131,7 @@ impl<R> Process<R> {
     /// process.start()?;
     /// assert!(process.is_daemon());
     /// // It would spin for minutes yet.
-    /// pool.close();
+    /// drop(pool);
     /// assert!(!process.is_alive()?);
     /// # Ok(())
     /// # }
