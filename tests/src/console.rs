@@ -5,6 +5,31 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+/// The README in two parts.
+#[derive(Debug)]
+pub struct Readme {
+    /// The section with the tutorials' programs, which print some lines in any order.
+    pub tutorials: String,
+    /// All the rest, which is compared to the letter.
+    pub rest: String,
+}
+
+impl Readme {
+    /// Reads it.
+    ///
+    /// # Panics
+    ///
+    /// When it is not there, or has no such section.
+    #[must_use]
+    pub fn read() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("README.md");
+        let text = std::fs::read_to_string(path).expect("the README");
+        let start = text.find("\n## The tutorials").expect("a section of tutorials") + 1;
+        let end = text[start..].find("\n## ").map_or(text.len(), |length| start + length);
+        Self { tutorials: text[start..end].to_owned(), rest: format!("{}{}", &text[..start], &text[end..]) }
+    }
+}
+
 /// A command of a document and what that shows below it.
 #[derive(Debug)]
 pub struct Shown {

@@ -14,6 +14,13 @@
 //! | a killed holder's lock is held for ever; a killed waiter hangs `set`, `notify_all`, `wait` and other readers | `shared_deaths.rs` |
 //! | `terminate` leaves results that never come; a pool that is not closed may hang at exit | `lifetime.rs` |
 //! | Ctrl-C leaves a pool that cannot be joined | `cli_processes.rs` |
+//! | `apply_async`, `AsyncResult`, `Future`: waiting, `successful` too early, cancelling, `as_completed` | `handles.rs` |
+//! | a callback that raises ends the thread of results; later calls hang | `handles.rs`: `callbacks_run_once_...` |
+//! | `imap` takes 37,000 inputs after one `next`; an item's error ends it | `imap.rs` |
+//! | `close`, `join`, `terminate`, `with`; `get` after `terminate` never returns | `pool_life.rs` |
+//! | an initializer that raises starts workers for ever | `initializers.rs` |
+//! | `Process`: its states, exit codes, daemons, sentinels | `process.rs`, `process_alone.rs` |
+//! | `+=` from two processes loses a third | `shared_suite.rs`, `readme.rs`: `count_process` |
 //! | shared memory twice as large as what is free can be made | `cli_shared.rs`: `an_array_beyond_this_machines_memory_...` |
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -3,17 +3,16 @@
 use std::path::Path;
 
 use wasmpool_tests::cli;
-use wasmpool_tests::console::{Shell, Shown, shown};
+use wasmpool_tests::console::{Readme, Shell, Shown, shown};
 
 #[test]
 fn the_commands_of_the_readme_print_what_it_shows() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let readme = std::fs::read_to_string(root.join("README.md")).expect("the README");
     let shell = Shell::default();
     // Builds wasm-tasks and puts it there as tasks.wasm.
     let place = cli::place();
     let mut compared = 0;
-    for Shown { command, output } in shown(&readme) {
+    for Shown { command, output } in shown(&Readme::read().rest) {
         // The test that runs this is the second one.
         if command == "cargo test" {
             continue;

@@ -1,15 +1,9 @@
-//! The tutorials' programs: the commands of wasm-tasks/TUTORIALS.md print what it shows, and so do the Python programs.
+//! The tutorials' programs in the README: commands print what it shows, and so do the Python programs.
 
-use std::path::Path;
 use std::process::Command;
 
 use wasmpool_tests::cli;
-use wasmpool_tests::console::{Shell, Shown, shown};
-
-fn document() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    std::fs::read_to_string(root.join("wasm-tasks/TUTORIALS.md")).expect("the tutorials")
-}
+use wasmpool_tests::console::{Readme, Shell, Shown, shown};
 
 /// Lines as they can be compared: without what differs from run to run.
 fn comparable(command: &str, lines: &[String]) -> Vec<String> {
@@ -48,7 +42,7 @@ fn without_process_ids(line: &str) -> String {
 
 #[test]
 fn every_command_of_the_tutorials_prints_what_is_shown() {
-    let commands = shown(&document());
+    let commands = shown(&Readme::read().tutorials);
     let shell = Shell::default();
     // Builds wasm-tasks and puts it there as tasks.wasm.
     let place = cli::place();
@@ -65,7 +59,7 @@ fn the_python_programs_of_the_tutorials_print_what_is_shown() {
         // Nobody has to have it.
         return;
     }
-    let document = document();
+    let document = Readme::read().tutorials;
     let directory = tempfile::tempdir().expect("a directory");
     let programs: Vec<&str> = document.split("```python\n").skip(1).collect();
     assert_eq!(programs.len(), 10, "one for each tutorial");
