@@ -777,15 +777,7 @@ impl Module {
     /// What ended it before its time.
     pub(crate) fn run_one(&self, job: &Arc<job::Job>) -> Result<(), Error> {
         let shared = self.module.shared();
-        if let Some(chunk) = job.cut(1).and_then(|chunk| shared.hand_over(chunk)) {
-            shared.requeue(vec![chunk]);
-        }
-        // Nothing comes of a call that was queued after the obstacle arose.
-        while !job.wait(Some(task::OBSTACLE_LOOK)) {
-            if shared.obstacle(&job.work.module).is_some() {
-                job.cancel(None);
-            }
-        }
+        shared.run_single(job);
         shared.conclude(job).map_or(Ok(()), Err)
     }
 

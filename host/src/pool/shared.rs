@@ -28,6 +28,9 @@ use crate::shm::bell::Bell;
 /// Longest spin for the answer of a worker that is awake, on another core.
 const SPIN_MAX: Duration = Duration::from_micros(50);
 
+/// How often a caller looks whether its call can still be run.
+const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
+
 /// Everything that feeders and callers share.
 pub(crate) struct Shared {
     /// How many workers the pool is to have.
@@ -413,6 +416,19 @@ impl Shared {
                     .unwrap_or_else(|| Error::new(ErrorKind::Closed, "the job was cancelled")),
             ),
             None => None,
+        }
+    }
+
+    /// Has the one call of a job run, by a worker that has nothing to do if there is one, and waits for its end.
+    pub(crate) fn run_single(self: &Arc<Self>, job: &Arc<Job>) {
+        if let Some(chunk) = job.cut(1).and_then(|chunk| self.hand_over(chunk)) {
+            self.requeue(vec![chunk]);
+        }
+        // Nothing comes of a call that was queued after the obstacle arose.
+        while !job.wait(Some(OBSTACLE_LOOK)) {
+            if self.obstacle(&job.work.module).is_some() {
+                job.cancel(None);
+            }
         }
     }
 

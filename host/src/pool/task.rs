@@ -293,16 +293,7 @@ impl<A: Serialize, R: DeserializeOwned + Send + 'static> Task<A, R> {
             return Err(obstacle);
         }
         let (job, gather) = self.one_call(self.work(module, true)?, &arguments)?;
-        let chunk = job.cut(1).ok_or_else(|| Error::new(ErrorKind::Closed, "the call was cancelled"))?;
-        if let Some(chunk) = shared.hand_over(chunk) {
-            shared.requeue(vec![chunk]);
-        }
-        // Nothing comes of a call that was queued after the obstacle arose.
-        while !job.wait(Some(OBSTACLE_LOOK)) {
-            if shared.obstacle(module).is_some() {
-                job.cancel(None);
-            }
-        }
+        shared.run_single(&job);
         sole_result(shared, &job, gather)
     }
 
@@ -578,9 +569,6 @@ fn fill_cells<A>(inputs: &mut impl Iterator<Item = A>, cells: &mut Vec<u64>, cal
 fn no_room(results: usize, error: TryReserveError) -> Error {
     Error::new(ErrorKind::SetUp, format!("there is no memory for {results} results")).with_source(error)
 }
-
-/// How often a caller looks whether its call can still be run.
-pub(super) const OBSTACLE_LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes of results for which room is made before any input is seen.
 const EXPECTED_MAX: usize = 1 << 30;

@@ -21,7 +21,7 @@ use super::limits;
 use super::module::ModuleState;
 use super::outcome::{Failure, FailureKind, Outcome};
 use super::source::{Block, Blocks};
-use super::task::{BLOCK_BYTES_MAX, BLOCK_CALLS_MAX, FIRST_BLOCK_CALLS, Listed, OBSTACLE_LOOK, calls_ahead};
+use super::task::{BLOCK_BYTES_MAX, BLOCK_CALLS_MAX, FIRST_BLOCK_CALLS, Listed, calls_ahead};
 use crate::channel::invocation::Writer;
 use crate::channel::layout::VALUE_BYTES_MAX;
 
@@ -246,16 +246,7 @@ impl Command {
         source.push(block);
         let job = Job::new(work, Box::new(source), Arc::clone(&outputs) as _);
         job.announce(1, true);
-        let chunk = job.cut(1).ok_or_else(|| Error::new(ErrorKind::Closed, "the call was cancelled"))?;
-        if let Some(chunk) = shared.hand_over(chunk) {
-            shared.requeue(vec![chunk]);
-        }
-        // Nothing comes of a call that was queued after the obstacle arose.
-        while !job.wait(Some(OBSTACLE_LOOK)) {
-            if shared.obstacle(module).is_some() {
-                job.cancel(None);
-            }
-        }
+        shared.run_single(&job);
         if let Some(error) = shared.conclude(&job) {
             return Err(error);
         }
