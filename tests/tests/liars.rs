@@ -339,7 +339,8 @@ fn a_worker_that_ends_loses_the_call_that_it_named() {
 fn a_worker_that_broke_the_protocol_is_said_to_have() {
     let _watchdog = Watchdog::start();
     let stage = Stage::set(Lie::PrintsForEver, |_| ());
-    let pool = pool_of(&stage, |builder| builder.max_output(64 << 10));
+    // With nobody else to take its calls away, one of them pays.
+    let pool = pool_of(&stage, |builder| builder.max_output(64 << 10).workers(1));
     let outcomes = rounds(&pool, &stage, Pull, 0);
     let failures: Vec<Failure> = outcomes.into_iter().filter_map(|(_, outcome)| outcome.err()).collect();
     let [lost] = &failures[..] else { panic!("{failures:?}") };
