@@ -457,11 +457,7 @@ impl Feeder {
                 Found::TryLater | Found::Nothing => {}
             }
         }
-        match outlook {
-            Outlook { is_idle: true, .. } => self.idle(),
-            Outlook { is_held_up: true, post, interval, .. } => Step::HeldUp(post, interval),
-            Outlook { post, interval, .. } => Step::Busy(post, interval),
-        }
+        if outlook.is_idle { self.idle() } else { outlook.into_sleep() }
     }
 
     /// Finds something to do for a worker whose call waits: what it waits for, and nothing else.
@@ -485,10 +481,7 @@ impl Feeder {
                 Found::Nothing => {}
             }
         }
-        match outlook {
-            Outlook { is_held_up: true, post, interval, .. } => Step::HeldUp(post, interval),
-            Outlook { post, interval, .. } => Step::Busy(post, interval),
-        }
+        outlook.into_sleep()
     }
 
     /// Sleeps, or closes a seat that was opened for want of workers and is not needed any more.
@@ -710,6 +703,14 @@ struct Outlook {
 }
 
 impl Outlook {
+    /// How to wait for the worker when there is nothing for it.
+    fn into_sleep(self) -> Step {
+        match self.is_held_up {
+            true => Step::HeldUp(self.post, self.interval),
+            false => Step::Busy(self.post, self.interval),
+        }
+    }
+
     fn of(service: &Service) -> Self {
         Self {
             is_idle: service.is_idle(),
